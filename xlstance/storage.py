@@ -1,0 +1,287 @@
+"""Folders on a disk or in a bucket, and tables published in them: shards first, the manifest last.
+
+A published table is a folder of Parquet files and a ``manifest.json`` that names them with rows, bytes and SHA-256. Files are
+written once under a final name and never renamed, so the same code holds on S3. A Parquet footer is written last: a file whose
+footer is readable and carries the expected fingerprint is whole, and that is how a killed stage knows what is left to do.
+"""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from xlstance.errors import StorageError
+from xlstance.tables import SCHEMAS, check_table, hash_ids
+
+MANIFEST = "manifest.json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_FINGERPRINT_KEY = b"xlstance.fingerprint"
+
+
+def fingerprint(*parts: Any) -> str:
+    """Sixteen hex digits that stand for settings and inputs: dataclasses, mappings, lists, strings and numbers."""
+
+    def plain(value: Any) -> Any:
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {
+                "": type(value).__name__,
+                **{f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)},
+            }
+        if isinstance(value, Mapping):
+            return {str(key): plain(item) for key, item in sorted(value.items())}
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        return value
+
+    text = json.dumps([plain(part) for part in parts], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Folder:
+    """A folder on a local disk or in a bucket (``s3://``, ``gs://``); it need not exist yet.
+
+    Args:
+        uri: a path, or a URI that ``pyarrow.fs`` knows.
+    """
+
+    def __init__(self, uri: str | Path) -> None:
+        text = str(uri)
+        if "://" in text:
+            self.filesystem, self.path = pafs.FileSystem.from_uri(text)
+            self.uri = text.rstrip("/")
+        else:
+            self.filesystem, self.path = pafs.LocalFileSystem(), str(Path(text).resolve())
+            self.uri = self.path
+
+    def __truediv__(self, name: str) -> "Folder":
+        child = Folder.__new__(Folder)
+        child.filesystem = self.filesystem
+        child.path, child.uri = f"{self.path}/{_checked(name)}", f"{self.uri}/{_checked(name)}"
+        return child
+
+    def __reduce__(self) -> tuple[type["Folder"], tuple[str]]:
+        return Folder, (self.uri,)
+
+    def __str__(self) -> str:
+        return self.uri
+
+    @property
+    def local(self) -> Path:
+        """The folder as a local path.
+
+        Raises:
+            StorageError: if it lies in a bucket.
+        """
+        if not isinstance(self.filesystem, pafs.LocalFileSystem):
+            raise StorageError(f"{self.uri} lies in a bucket; this step needs a folder on a disk")
+        return Path(self.path)
+
+    def exists(self, name: str) -> bool:
+        """Whether a file or folder of this name stands in the folder."""
+        return bool(self.filesystem.get_file_info(f"{self.path}/{_checked(name)}").type != pafs.FileType.NotFound)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file.
+
+        Raises:
+            StorageError: if there is no such file.
+        """
+        try:
+            with self.filesystem.open_input_stream(f"{self.path}/{_checked(name)}") as stream:
+                return bytes(stream.read())
+        except FileNotFoundError as error:
+            raise StorageError(f"{self.uri}/{name} does not exist") from error
+
+    def write(self, name: str, data: bytes) -> None:
+        """Writes a file whole, and makes the folder where there is none."""
+        self.make()
+        with self.filesystem.open_output_stream(f"{self.path}/{_checked(name)}") as stream:
+            stream.write(data)
+
+    def make(self) -> None:
+        """Makes the folder and those above it."""
+        self.filesystem.create_dir(self.path, recursive=True)
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise StorageError(f"{name!r} is no file name here; use letters, digits, '.', '_', '+' and '-'")
+    return name
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShardFile:
+    """One file of a published table: its name, rows, size in bytes and SHA-256."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a published table consists of; readers follow it and nothing else."""
+
+    table: str
+    fingerprint: str
+    files: tuple[ShardFile, ...]
+    info: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows of all files together."""
+        return sum(file.rows for file in self.files)
+
+
+def write_shard(folder: Folder, name: str, table: pa.Table, stamp: str) -> ShardFile:
+    """Writes one Parquet file of a table under its final name.
+
+    Args:
+        folder: where it belongs.
+        name: its file name, fixed by the stage's fingerprint and the shard's number.
+        table: rows of one of ``SCHEMAS``.
+        stamp: the fingerprint that a later look must find in the file.
+
+    Returns:
+        The receipt.
+    """
+    metadata = {**(table.schema.metadata or {}), _FINGERPRINT_KEY: stamp.encode()}
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd")
+    data = sink.getvalue().to_pybytes()
+    folder.write(name, data)
+    return ShardFile(name=name, rows=table.num_rows, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def find_shard(folder: Folder, name: str, stamp: str) -> ShardFile | None:
+    """The receipt of a file that an earlier run wrote whole with this fingerprint, or None."""
+    if not folder.exists(name):
+        return None
+    data = folder.read(name)
+    try:
+        metadata = pq.read_metadata(pa.BufferReader(data))
+    except (pa.ArrowInvalid, OSError):  # cut off by a kill: no readable footer
+        return None
+    schema_metadata = metadata.schema.to_arrow_schema().metadata or {}
+    if schema_metadata.get(_FINGERPRINT_KEY) != stamp.encode():
+        return None
+    return ShardFile(name=name, rows=metadata.num_rows, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def publish(
+    folder: Folder, table: str, stamp: str, files: Iterable[ShardFile], info: Mapping[str, Any] | None = None
+) -> Manifest:
+    """Writes the manifest: from here on the table is there for readers."""
+    manifest = Manifest(table=table, fingerprint=stamp, files=tuple(files), info=dict(info or {}))
+    text = json.dumps({"schema": 1, **dataclasses.asdict(manifest)}, indent=1, sort_keys=True)
+    folder.write(MANIFEST, text.encode())
+    return manifest
+
+
+def read_manifest(folder: Folder) -> Manifest:
+    """The manifest of a published table.
+
+    Raises:
+        StorageError: if the folder holds none, or a newer one.
+    """
+    if not folder.exists(MANIFEST):
+        raise StorageError(f"{folder} holds no published table (no {MANIFEST}): its stage has not finished")
+    try:
+        content = json.loads(folder.read(MANIFEST))
+        if content["schema"] > 1:
+            raise StorageError(f"{folder}/{MANIFEST} was written by a newer version: update xlstance")
+        files = tuple(ShardFile(**file) for file in content["files"])
+        return Manifest(
+            table=content["table"], fingerprint=content["fingerprint"], files=files, info=content.get("info", {})
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise StorageError(f"{folder}/{MANIFEST} cannot be read ({error}); remove the folder and run again") from error
+
+
+def is_published(folder: Folder, stamp: str) -> bool:
+    """Whether the folder holds a published table of this fingerprint.
+
+    Raises:
+        StorageError: if it holds one of another fingerprint: nothing is overwritten.
+    """
+    if not folder.exists(MANIFEST):
+        return False
+    found = read_manifest(folder).fingerprint
+    if found != stamp:
+        raise StorageError(
+            f"{folder} holds the result of other settings or inputs (fingerprint {found}, now {stamp}); "
+            "choose another --output or remove that folder"
+        )
+    return True
+
+
+def read_shard(folder: Folder, file: ShardFile, table: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Reads one file of a published table.
+
+    Raises:
+        StorageError: if the file is missing or not as the manifest says.
+    """
+    place = f"{folder}/{file.name}"
+    try:
+        found = pq.read_table(f"{folder.path}/{file.name}", filesystem=folder.filesystem, partitioning=None)
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise StorageError(f"{place} is missing or broken though the manifest names it: {error}") from error
+    if found.num_rows != file.rows:
+        raise StorageError(f"{place} has {found.num_rows} rows, its manifest says {file.rows}")
+    check_table(found, table, place)
+    found = found.cast(SCHEMAS[table])
+    return found.select(list(columns)) if columns else found
+
+
+def read_table(folder: Folder, table: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Reads a published table whole, its files in the manifest's order."""
+    manifest = read_manifest(folder)
+    if manifest.table != table:
+        raise StorageError(f"{folder} holds a table of {manifest.table}, not of {table}")
+    shards = [read_shard(folder, file, table, columns) for file in manifest.files]
+    empty = SCHEMAS[table].empty_table()
+    return pa.concat_tables(shards) if shards else (empty.select(list(columns)) if columns else empty)
+
+
+def write_table(
+    folder: Folder,
+    table: str,
+    rows: pa.Table,
+    stamp: str,
+    *,
+    shards: int = 1,
+    key: str | None = None,
+    info: Mapping[str, Any] | None = None,
+) -> Manifest:
+    """Publishes rows that are at hand, cut into shards by a hash of a column.
+
+    Args:
+        folder: where to; a table already published there with the same fingerprint is left as it is.
+        table: the name in ``SCHEMAS``.
+        rows: the rows.
+        stamp: the fingerprint of settings and inputs.
+        shards: number of files.
+        key: the column whose hash decides the file; the table's first column if None. Rows keep their order within a file.
+        info: facts to keep in the manifest (licence, counts).
+
+    Returns:
+        The manifest.
+    """
+    if is_published(folder, stamp):
+        return read_manifest(folder)
+    check_table(rows, table, str(folder))
+    part = hash_ids(rows.column(key or rows.column_names[0])) % np.uint64(shards)
+    files = []
+    for index in range(shards):
+        own = rows.take(pa.array(np.flatnonzero(part == index))) if shards > 1 else rows
+        files.append(write_shard(folder, f"{stamp}-{index:05d}.parquet", own, stamp))
+    return publish(folder, table, stamp, files, info)
