@@ -1,8 +1,9 @@
 """Folders on a disk or in a bucket, and tables published in them: shards first, the manifest last.
 
-A published table is a folder of Parquet files and a ``manifest.json`` that names them with rows, bytes and SHA-256. Files are
-written once under a final name and never renamed, so the same code holds on S3. A Parquet footer is written last: a file whose
-footer is readable and carries the expected fingerprint is whole, and that is how a killed stage knows what is left to do.
+A published table is a folder of Parquet files and a ``manifest.json`` that names them with rows, bytes and SHA-256.
+Files are written once under a final name and never renamed, so the same code holds on S3. A Parquet footer is written
+last: a file whose footer is readable and carries the expected fingerprint is whole, and that is how a killed stage
+knows what is left to do.
 """
 
 import dataclasses
@@ -270,7 +271,8 @@ def write_table(
         rows: the rows.
         stamp: the fingerprint of settings and inputs.
         shards: number of files.
-        key: the column whose hash decides the file; the table's first column if None. Rows keep their order within a file.
+        key: the column whose hash decides the file; the table's first column if None. Rows keep their
+            order within a file.
         info: facts to keep in the manifest (licence, counts).
 
     Returns:

@@ -1,7 +1,7 @@
 """The Arrow schemas that every stage reads and writes, and their checks.
 
-Texts stand once, in ``passages`` or ``queries``; ``pairs``, ``qrels`` and ``runs`` refer to them by id. A schema carries its
-table's name and version in the Arrow metadata, so a reader can refuse what a newer version wrote.
+Texts stand once, in ``passages`` or ``queries``; ``pairs``, ``qrels`` and ``runs`` refer to them by id. A schema
+carries its table's name and version in the Arrow metadata, so a reader can refuse what a newer version wrote.
 """
 
 import re
