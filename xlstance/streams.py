@@ -1,0 +1,154 @@
+"""The one mechanism of every stage that streams: shard descriptors go through a pool of workers on Ray Data.
+
+A worker reads what a descriptor names, works, writes one file per output table under a name fixed by the fingerprint, and
+returns receipts; rows do not pass through the object store. Files that an earlier, killed run wrote whole are kept. The
+manifests are written last.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import ray
+from tqdm import tqdm
+
+from xlstance.errors import DataError, UserError
+from xlstance.storage import Folder, ShardFile, find_shard, is_published, publish, write_shard
+
+Work = Callable[[Mapping[str, Any]], Mapping[str, pa.Table]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """A table that a stage writes.
+
+    Attributes:
+        folder: where.
+        table: the name in ``tables.SCHEMAS``.
+    """
+
+    folder: Folder
+    table: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One unit of work.
+
+    Attributes:
+        stamp: fingerprint of the settings and of this shard's input; in the file's name and in the file.
+        payload: what the worker needs to do it.
+        outputs: the tables it writes, by the names under which the worker returns them.
+    """
+
+    stamp: str
+    payload: Mapping[str, Any]
+    outputs: Mapping[str, Output]
+
+    @property
+    def file_name(self) -> str:
+        """The name of the shard's file in each of its outputs."""
+        return f"{self.stamp}.parquet"
+
+    def receipts(self) -> dict[str, ShardFile] | None:
+        """Receipts of all its files, if an earlier run wrote them whole."""
+        found = {name: find_shard(out.folder, self.file_name, self.stamp) for name, out in self.outputs.items()}
+        whole = {name: receipt for name, receipt in found.items() if receipt}
+        return whole if len(whole) == len(found) else None
+
+
+def run_stream(
+    make_work: Callable[[], Work],
+    shards: Sequence[Shard],
+    stamps: Mapping[str, str],
+    *,
+    label: str,
+    workers: int,
+    cpus_per_worker: float = 1,
+    gpus_per_worker: float = 0,
+) -> None:
+    """Does the shards that are not done yet, then publishes every output table.
+
+    Args:
+        make_work: makes the function that does one shard; called once in each worker.
+        shards: all the work of the stage.
+        stamps: the fingerprint of each output table, by its folder's URI.
+        label: the stage's name on the progress bar.
+        workers: size of the actor pool; 0 works in this process, without Ray.
+        cpus_per_worker: of each actor.
+        gpus_per_worker: of each actor.
+
+    Raises:
+        UserError: what a worker's input had wrong; the shards done so far stay.
+        StorageError: if an output folder holds the result of other settings.
+    """
+    folders = {output.folder.uri: output for shard in shards for output in shard.outputs.values()}
+    done_before = {uri for uri, output in folders.items() if is_published(output.folder, stamps[uri])}
+    left = [shard for shard in shards if any(output.folder.uri not in done_before for output in shard.outputs.values())]
+    receipts: dict[int, dict[str, ShardFile]] = {}
+    for index, shard in enumerate(left):
+        found = shard.receipts()
+        if found:
+            receipts[index] = found
+    with tqdm(total=len(left), initial=len(receipts), desc=label, unit="shard", disable=not left) as bar:
+        pending = [index for index in range(len(left)) if index not in receipts]
+        for index, written in _run(make_work, left, pending, workers, cpus_per_worker, gpus_per_worker):
+            receipts[index] = written
+            bar.update()
+    files: dict[str, list[ShardFile]] = defaultdict(list)
+    for index, shard in enumerate(left):
+        for name, output in shard.outputs.items():
+            files[output.folder.uri].append(receipts[index][name])
+    for uri, output in folders.items():
+        if uri not in done_before:
+            publish(output.folder, output.table, stamps[uri], files[uri])
+
+
+def _run(
+    make_work: Callable[[], Work], shards: Sequence[Shard], pending: Sequence[int], workers: int, cpus: float, gpus: float
+) -> Any:
+    """Yields (index, receipts) as shards are done."""
+    if not pending:
+        return
+    if workers == 0:
+        work = make_work()
+        for index in pending:
+            yield index, _do(work, shards[index])
+        return
+    dataset = ray.data.from_items([{"index": index} for index in pending], override_num_blocks=len(pending))
+    results = dataset.map(
+        _Worker,
+        fn_constructor_args=(make_work, shards),
+        compute=ray.data.ActorPoolStrategy(size=min(workers, len(pending))),
+        num_cpus=cpus,
+        num_gpus=gpus,
+    )
+    for row in results.iter_rows():
+        if row["error"]:
+            raise DataError(row["error"])
+        yield row["index"], {name: ShardFile(**receipt) for name, receipt in row["receipts"].items()}
+
+
+class _Worker:
+    """The actor: makes the work once, then does shard after shard."""
+
+    def __init__(self, make_work: Callable[[], Work], shards: Sequence[Shard]) -> None:
+        self._work, self._shards = make_work(), shards
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        index = int(row["index"])
+        try:
+            receipts = _do(self._work, self._shards[index])
+        except UserError as error:  # said in one line by the driver, and not retried
+            return {"index": index, "error": str(error), "receipts": None}
+        return {"index": index, "error": "", "receipts": {name: asdict(receipt) for name, receipt in receipts.items()}}
+
+
+def _do(work: Work, shard: Shard) -> dict[str, ShardFile]:
+    tables = work(shard.payload)
+    return {
+        name: write_shard(output.folder, shard.file_name, tables[name], shard.stamp)
+        for name, output in shard.outputs.items()
+    }
