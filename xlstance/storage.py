@@ -260,10 +260,10 @@ def write_table(
     stamp: str,
     *,
     shards: int = 1,
-    key: str | None = None,
+    key: pa.ChunkedArray | None = None,
     info: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """Publishes rows that are at hand, cut into shards by a hash of a column.
+    """Publishes rows that are at hand, cut into shards by a hash.
 
     Args:
         folder: where to; a table already published there with the same fingerprint is left as it is.
@@ -271,7 +271,7 @@ def write_table(
         rows: the rows.
         stamp: the fingerprint of settings and inputs.
         shards: number of files.
-        key: the column whose hash decides the file; the table's first column if None. Rows keep their
+        key: for each row the string whose hash decides the file; the table's first column if None. Rows keep their
             order within a file.
         info: facts to keep in the manifest (licence, counts).
 
@@ -281,7 +281,7 @@ def write_table(
     if is_published(folder, stamp):
         return read_manifest(folder)
     check_table(rows, table, str(folder))
-    part = hash_ids(rows.column(key or rows.column_names[0])) % np.uint64(shards)
+    part = hash_ids(rows.column(0) if key is None else key) % np.uint64(shards)
     files = []
     for index in range(shards):
         own = rows.take(pa.array(np.flatnonzero(part == index))) if shards > 1 else rows

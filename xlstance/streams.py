@@ -107,7 +107,12 @@ def run_stream(
 
 
 def _run(
-    make_work: Callable[[], Work], shards: Sequence[Shard], pending: Sequence[int], workers: int, cpus: float, gpus: float
+    make_work: Callable[[], Work],
+    shards: Sequence[Shard],
+    pending: Sequence[int],
+    workers: int,
+    cpus: float,
+    gpus: float,
 ) -> Any:
     """Yields (index, receipts) as shards are done."""
     if not pending:

@@ -4,7 +4,8 @@ import pytest
 from xlstance.encoders import EncoderSettings, load_encoder, train_vocabulary
 from xlstance.storage import Folder, write_table
 from xlstance.tables import make_table
-from xlstance.training.store import TrainingData, prepare_store
+from xlstance.training.store import prepare_store
+from xlstance.training_data import published
 
 LANGUAGES = ("aa", "bb", "cc")
 
@@ -44,9 +45,7 @@ def prepared(tmp_path_factory):
     vocabulary = root / "tokenizer.json"
     train_vocabulary(tables["passages"]["text"].to_pylist(), 400).save(str(vocabulary))
     settings = EncoderSettings(dimension=32, layers=1, heads=2, feed_forward=64, vocabulary_size=400)
-    data = TrainingData(
-        "world", (Folder(root) / "passages",), (Folder(root) / "queries",), Folder(root) / "pairs"
-    )
+    data = published(Folder(root), "world")
     encoder = load_encoder(settings, tokenizer=vocabulary)
     prepare_store([data], encoder, "tokenizer", root / "store", lambda done, total: None)
     return root, settings, encoder

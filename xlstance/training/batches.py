@@ -114,4 +114,3 @@ def validation_sampler(store: TrainingStore) -> SamplerSettings:
     if mono and cross:
         return SamplerSettings(kind="hybrid", alpha=0.5, block=2)
     return SamplerSettings(kind="x-x-mono" if mono else "x-y")
-

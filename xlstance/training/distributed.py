@@ -17,7 +17,9 @@ from xlstance.training.checkpoint import read_state
 from xlstance.training.loop import TrainingRun, train
 
 
-def fit(runs: Sequence[TrainingRun], folder: Path, *, workers: int, cpus_per_worker: float, gpus_per_worker: float) -> None:
+def fit(
+    runs: Sequence[TrainingRun], folder: Path, *, workers: int, cpus_per_worker: float, gpus_per_worker: float
+) -> None:
     """Trains what is not trained yet.
 
     Args:

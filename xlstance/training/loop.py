@@ -1,5 +1,6 @@
 """The training loop. It knows no Ray: Ray Train, a Tune trial and ``torchrun`` all drive it through ``report``."""
 
+import hashlib
 import json
 import math
 import shutil
@@ -247,6 +248,7 @@ class _Loop:
 
     def _summary(self, progress: _Progress) -> dict[str, Any]:
         trained = progress.step > 0
+        weights = sorted(self._output.rglob("*.safetensors"))
         return {
             "steps": progress.step,
             "batch_size": self._settings.batch_size,
@@ -256,6 +258,7 @@ class _Loop:
             "validation_loss": progress.best_loss if math.isfinite(progress.best_loss) else None,
             "batches": dict(sorted(progress.kinds.items())),
             "rows": dict(sorted(progress.rows.items())),
+            "weights": hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest(),
             # ZeRO 3 leaves an empty tensor on each rank, and notes the real size beside it.
             "parameters": sum(getattr(p, "ds_numel", p.numel()) for p in encoder_of(self._engine).parameters()),
         }

@@ -12,7 +12,7 @@ known to answer it, and every passage its own keys: false negatives are masked f
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -23,49 +23,28 @@ import pyarrow as pa
 
 from xlstance.encoders import Encoder
 from xlstance.errors import DataError, StorageError
-from xlstance.storage import MANIFEST, Folder, fingerprint, read_manifest, read_table
+from xlstance.storage import MANIFEST, Folder, fingerprint, read_table
 from xlstance.tables import hash_ids
 from xlstance.training.plan import Partition
+from xlstance.training_data import TrainingData
 
 Tokens = list[npt.NDArray[np.int32]]
 _TOKENISE_AT_ONCE = 4096
 _PAIRS_SALT = np.uint64(0x9E3779B97F4A7C15)
 
 
-@dataclass(frozen=True)
-class TrainingData:
-    """One source of pairs, as published: a folder each of passages, queries and pairs.
-
-    Attributes:
-        name: the source's name.
-        passages: folders of tables ``passages``; pairs may refer to texts of several stages.
-        queries: folders of tables ``queries``.
-        pairs: folder of the table ``pairs``.
-        bitext: whether its pairs are translations, drawn by ``sampler.bitext_share``.
-    """
-
-    name: str
-    passages: tuple[Folder, ...]
-    queries: tuple[Folder, ...]
-    pairs: Folder
-    bitext: bool = False
-
-
 def store_fingerprint(sources: Sequence[TrainingData], encoder_stamp: str) -> str:
     """What a store depends on: the published tables, and how the encoder tokenises."""
-    tables = [
-        (source.name, source.bitext, [read_manifest(folder).fingerprint for folder in _folders(source)])
-        for source in sources
-    ]
+    tables = [(source.name, source.bitext, source.stamps) for source in sources]
     return fingerprint("training-store", 1, tables, encoder_stamp)
 
 
-def _folders(source: TrainingData) -> list[Folder]:
-    return [*source.passages, *source.queries, source.pairs]
-
-
 def prepare_store(
-    sources: Sequence[TrainingData], encoder: Encoder, encoder_stamp: str, folder: Path, progress: Callable[[int, int], None]
+    sources: Sequence[TrainingData],
+    encoder: Encoder,
+    encoder_stamp: str,
+    folder: Path,
+    progress: Callable[[int, int], None],
 ) -> None:
     """Writes the training store, once; a finished one with the same fingerprint is left alone.
 
@@ -96,7 +75,14 @@ def prepare_store(
     keys = np.stack([_group_key(passages), _text_key(passages)], axis=1)
     key_column = pa.FixedSizeListArray.from_arrays(pa.array(keys.ravel()), 2)
     done = len(queries)
-    _write(folder / "passages.arrow", passages, encoder, "passage", {"keys": key_column}, lambda n: progress(done + n, total))
+    _write(
+        folder / "passages.arrow",
+        passages,
+        encoder,
+        "passage",
+        {"keys": key_column},
+        lambda n: progress(done + n, total),
+    )
     manifest = {"fingerprint": stamp, "partitions": [asdict(partition) for partition in partitions]}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
 
@@ -136,7 +122,9 @@ def _write_pairs(
             missing = np.flatnonzero(rows[column].to_numpy() < 0)
             if len(missing):
                 pair = pairs.iloc[missing[0]]
-                raise DataError(f"{source.pairs}: pair {pair['pair_id']!r} names the {column} {pair[name]!r}, which no table holds")
+                raise DataError(
+                    f"{source.pairs}: pair {pair['pair_id']!r} names the {column} {pair[name]!r}, which no table holds"
+                )
         links.append(rows)
         # A hash of the pair's id is the shuffle: the same for any order in which the shards were written.
         rows = rows.iloc[np.argsort(hash_ids(pairs["pair_id"].tolist()), kind="stable")]
@@ -145,7 +133,13 @@ def _write_pairs(
             file = pa.table({"query": own["query"].to_numpy(), "passage": own["passage"].to_numpy()})
             _write_ipc(folder / f"pairs-{len(partitions):05d}.arrow", file)
             partitions.append(
-                Partition(source=source.name, query_lang=query_lang, passage_lang=passage_lang, rows=len(own), bitext=source.bitext)
+                Partition(
+                    source=source.name,
+                    query_lang=query_lang,
+                    passage_lang=passage_lang,
+                    rows=len(own),
+                    bitext=source.bitext,
+                )
             )
     return partitions, pd.concat(links, ignore_index=True)
 
@@ -232,9 +226,7 @@ class TrainingStore:
         """Token ids of passages."""
         return self._passage_tokens[rows]
 
-    def known_positives(
-        self, queries: npt.NDArray[np.int64], passages: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.bool_]:
+    def known_positives(self, queries: npt.NDArray[np.int64], passages: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which passages are known to answer which queries.
 
         Args:

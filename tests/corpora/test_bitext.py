@@ -1,0 +1,91 @@
+import gzip
+from pathlib import Path
+
+import pytest
+
+from xlstance.corpora.bitext import read_bitext
+from xlstance.errors import DataError
+
+DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "train" / "bitext"
+
+
+def write(path, *rows):
+    data = "".join(f"{row}\n" for row in rows).encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+@pytest.fixture
+def files(tmp_path):
+    return {
+        "de": write(tmp_path / "de.tsv", "Hello.\tHallo.", "Hi.\tHallo.", "A cat.\tEine Katze.", "Hi.\tHallo."),
+        "fr": write(tmp_path / "fr.tsv.gz", "Hello.\tBonjour.", "A dog.\tUn chien."),
+    }
+
+
+def test_pairs_go_both_ways_and_a_sentence_stands_once(files):
+    made = read_bitext(files)
+    text = {row["query_id"]: (row["lang"], row["text"]) for row in made.queries.to_pylist()}
+    assert made.passages["passage_id"].to_pylist() == made.queries["query_id"].to_pylist()
+    assert len(text) == len(set(text.values())) == 8
+    pairs = {(text[row["query_id"]], text[row["passage_id"]]) for row in made.pairs.to_pylist()}
+    forth = {
+        (("en", "Hello."), ("de", "Hallo.")), (("en", "Hi."), ("de", "Hallo.")), (("en", "A cat."), ("de", "Eine Katze.")),
+        (("en", "Hello."), ("fr", "Bonjour.")), (("en", "A dog."), ("fr", "Un chien.")),
+    }  # fmt: skip
+    assert pairs == forth | {(passage, query) for query, passage in forth}
+    assert made.pairs.num_rows == len(set(made.pairs["pair_id"].to_pylist())) == 10
+    assert made.notes[0] == "de: 3 of 4 sentence pairs used; 1 were repetitions"
+
+
+def test_translations_of_one_sentence_are_one_group_in_every_language(files):
+    rows = read_bitext(files).passages.to_pylist()
+    groups = {}
+    for row in rows:
+        groups.setdefault(row["group_id"], set()).add(row["text"])
+    assert sorted(map(sorted, groups.values())) == [
+        ["A cat.", "Eine Katze."],
+        ["A dog.", "Un chien."],
+        ["Bonjour.", "Hallo.", "Hello.", "Hi."],
+    ]
+
+
+def test_limit_keeps_the_same_english_sentences_in_every_language(tmp_path):
+    files = {lang: write(tmp_path / f"{lang}.tsv", *(f"s{i}\t{lang}{i}" for i in range(40))) for lang in ("de", "fr")}
+    drawn = []
+    for seed in (0, 1):
+        made = read_bitext(files, limit=5, seed=seed)
+        by_lang = {lang: {row["text"][2:] for row in made.queries.to_pylist() if row["lang"] == lang} for lang in files}
+        assert by_lang["de"] == by_lang["fr"]
+        assert len(by_lang["de"]) == 5
+        drawn.append(by_lang["de"])
+    assert drawn[0] != drawn[1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["a\tb", "a b"], "row 2 has 1 columns"),
+        (["a\tb\tc"], "row 1 has 3 columns"),
+        (["a\tb", "a\t "], "row 2 has an empty side"),
+    ],
+)
+def test_a_broken_row_is_named(tmp_path, rows, message):
+    with pytest.raises(DataError, match=rf"de\.tsv: {message}"):
+        read_bitext({"de": write(tmp_path / "de.tsv", *rows)})
+
+
+def test_files_that_cannot_be_read_are_named(files, tmp_path):
+    (tmp_path / "cut.tsv.gz").write_bytes(files["fr"].read_bytes()[:-4])
+    with pytest.raises(DataError, match="cut off"):
+        read_bitext({"de": tmp_path / "cut.tsv.gz"})
+    with pytest.raises(DataError, match=r"xx\.tsv is no file; .*cut\.tsv\.gz, de\.tsv, fr\.tsv\.gz"):
+        read_bitext({"de": tmp_path / "xx.tsv"})
+    with pytest.raises(DataError, match="name the other language"):
+        read_bitext({"en": files["de"]})
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data/train/bitext")
+def test_a_real_file_has_its_documented_count():
+    made = read_bitext({"hi": DATA / "tatoeba_challenge_test" / "en-hi.tsv.gz"})
+    assert made.pairs.num_rows == 2 * 5000

@@ -1,0 +1,1 @@
+"""Pairs in, more pairs out: code switching by lexicons, and pairing across languages."""

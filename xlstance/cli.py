@@ -1,0 +1,106 @@
+"""The command line: one subcommand per job, the settings of each as options, 2 as the exit code of a user's mistake.
+
+xlstance experiment --config jobs/configs/quickstart.yaml --training.sampler.alpha 0.25
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from xlstance import __version__
+from xlstance.errors import UserError
+
+_QUIET = {
+    # Ray, tokenizers and oneDNN speak of things that no user of this command can act on.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_DEDUP_LOGS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+
+
+@dataclass(frozen=True)
+class _Command:
+    """A subcommand: its help, and what it does with the experiment's settings."""
+
+    summary: str
+    run: Callable[[Any], object]
+
+
+def _commands() -> dict[str, _Command]:
+    from xlstance.experiment import run
+
+    return {
+        "experiment": _Command(
+            "run everything: corpora, augmentation, training, retrieval, evaluation, report", run.run_experiment
+        ),
+        "augment": _Command("read the corpora and publish the augmented pairs", run.run_augmentation),
+        "prepare": _Command("make all that `torchrun jobs/train.py` reads", run.run_preparation),
+        "train": _Command("train every arm, without evaluating it", run.run_training),
+    }
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs a subcommand.
+
+    Args:
+        arguments: the command line without the program's name.
+
+    Returns:
+        The exit code: 0, or 2 for a user's mistake, which stands in one line on standard error.
+    """
+    os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
+    warnings.filterwarnings("ignore")
+    try:
+        return _run(arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        return 0
+    if arguments[0] == "--version":
+        print(__version__)
+        return 0
+    commands = _commands()
+    if arguments[0] not in commands:
+        raise UserError(f"there is no command {arguments[0]!r}; the commands are {', '.join(commands)}")
+    from xlstance.experiment.settings import ExperimentSettings
+    from xlstance.settings import make_parser, parse
+
+    name, *rest = arguments
+    parser = make_parser(ExperimentSettings, commands[name].summary, f"xlstance {name}")
+    if not rest:
+        raise UserError(
+            f"xlstance {name} needs settings: give --config FILE (ready ones stand in jobs/configs), or --help"
+        )
+    commands[name].run(parse(ExperimentSettings, parser, rest))
+    return 0
+
+
+def _usage() -> str:
+    lines = [f"  {name:<12}{command.summary}" for name, command in _commands().items()]
+    return "\n".join(
+        [
+            "usage: xlstance COMMAND --config FILE [--SETTING VALUE ...]",
+            "",
+            "Trains and proves multilingual retrievers with little language bias.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "`xlstance COMMAND --help` lists every setting, `--print_config` prints them as YAML.",
+        ]
+    )
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main(sys.argv[1:]))

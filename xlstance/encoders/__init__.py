@@ -1,0 +1,8 @@
+"""Encoders: texts in, unit vectors out; a transformer or a static encoder behind one interface."""
+
+from xlstance.encoders.base import Batch, Encoder, Tokens
+from xlstance.encoders.load import load_encoder
+from xlstance.encoders.settings import EncoderSettings
+from xlstance.encoders.vocabulary import train_vocabulary
+
+__all__ = ["Batch", "Encoder", "EncoderSettings", "Tokens", "load_encoder", "train_vocabulary"]

@@ -1,0 +1,35 @@
+"""The table that an experiment prints last: arms by benchmarks, in plain text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from xlstance.evaluation.results import COLUMNS, benchmark_names, best_arms, caution, mean_figure, seeds_of
+
+
+def format_table(results: Mapping[str, Any]) -> str:
+    """The headline figures as aligned text, one block per benchmark.
+
+    Args:
+        results: the content of ``results.json``.
+
+    Returns:
+        The table with a footnote; ``*`` marks the best value of a column, which says nothing about significance.
+    """
+    arms = list(seeds_of(results))
+    width = max([len("arm"), *map(len, arms)])
+    blocks = []
+    for benchmark in benchmark_names(results):
+        cells = [[arm.ljust(width) for arm in ["arm", *arms]]]
+        for column in COLUMNS:
+            values = {arm: mean_figure(results, arm, benchmark, column.setting, column.figure) for arm in arms}
+            best = best_arms(values, column)
+            shown = [column.show(values[arm]) + ("*" if arm in best else " ") for arm in arms]
+            cells.append(_right([column.title + " ", *shown]))
+        head, *body = ("  ".join(line).rstrip() for line in zip(*cells, strict=True))
+        blocks.append("\n".join([benchmark, head, "-" * len(head), *body]))
+    return "\n\n".join([*blocks, f"* best of the column. {caution(results)}"])
+
+
+def _right(texts: list[str]) -> list[str]:
+    width = max(map(len, texts))
+    return [text.rjust(width) for text in texts]

@@ -1,0 +1,98 @@
+"""Retrieval metrics from the ranks of the relevant passages, for all queries at once.
+
+Every function takes the relevant passages as parallel arrays, in any order: ``query`` ``[R]`` numbers each one's query
+from 0 to ``queries - 1``, ``rank`` ``[R]`` is its rank from 1. It returns ``[queries] float64``; a query without a
+relevant passage has no such figure and gets NaN, so that no mean counts it unseen.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+def average_precision(query: Integers, rank: Integers, queries: int) -> Floats:
+    """Average precision over the whole pool: the mean of (hits so far / rank) at the relevant passages.
+
+    Source: Manning, Raghavan and Schütze, Introduction to Information Retrieval, section 8.4; as used by LAReQA
+    (arXiv 2004.05484, section 3).
+    """
+    order = np.lexsort((rank, query))
+    query, rank = query[order], rank[order]
+    return _mean(query, _position(query, queries) / rank, queries)
+
+
+def recall(query: Integers, rank: Integers, queries: int, k: int) -> Floats:
+    """Recall at k: relevant passages in the top k / relevant passages.
+
+    Source: Manning, Raghavan and Schütze, Introduction to Information Retrieval, section 8.3.
+    """
+    return _mean(query, rank <= k, queries)
+
+
+def success(query: Integers, rank: Integers, queries: int, k: int) -> Floats:
+    """Success at k: 1 if a relevant passage is in the top k, else 0.
+
+    Source: ``success`` of trec_eval.
+    """
+    first = _first(query, rank, queries)
+    return np.where(np.isnan(first), np.nan, first <= k)
+
+
+def reciprocal_rank(query: Integers, rank: Integers, queries: int, k: int) -> Floats:
+    """Reciprocal rank at k, whose mean is MRR@k: 1 / rank of the first relevant passage, 0 if that rank is above k.
+
+    Source: Voorhees, The TREC-8 Question Answering Track Report, section 3; the cutoff as in MS MARCO
+    (arXiv 1611.09268).
+    """
+    first = _first(query, rank, queries)
+    return np.where(np.isnan(first), np.nan, np.where(first <= k, 1 / first, 0))
+
+
+def ndcg(query: Integers, rank: Integers, gain: Integers, queries: int, k: int) -> Floats:
+    """Normalised discounted cumulative gain at k, gains as they are (linear), discount log2(rank + 1).
+
+    Source: Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques (TOIS 2002), with the discount
+    of ``ndcg_cut`` of trec_eval; MIRACL (arXiv 2210.09984) is measured with it.
+
+    Args:
+        query: ``[R]`` the query's number.
+        rank: ``[R]`` ranks from 1.
+        gain: ``[R]`` gains, above 0.
+        queries: number of queries.
+        k: the cutoff.
+    """
+    best = np.lexsort((-gain, query))
+    ideal = _discounted(query[best], _position(query[best], queries), gain[best], queries, k)
+    reached = _discounted(query, rank, gain, queries, k)
+    return _divide(reached, ideal)
+
+
+def _discounted(query: Integers, rank: Integers, gain: Integers, queries: int, k: int) -> Floats:
+    return np.bincount(query, np.where(rank <= k, gain / np.log2(rank + 1.0), 0), queries).astype(np.float64)
+
+
+def _position(query: Integers, queries: int) -> Integers:
+    """``[R]`` how many-th of its query each row is, from 1; rows sorted by query."""
+    counts = np.bincount(query, minlength=queries)
+    starts = np.cumsum(counts) - counts
+    position: Integers = 1 + np.arange(len(query)) - starts[query]
+    return position
+
+
+def _mean(query: Integers, values: npt.NDArray[Any], queries: int) -> Floats:
+    return _divide(np.bincount(query, values, queries), np.bincount(query, minlength=queries))
+
+
+def _divide(above: npt.NDArray[Any], below: npt.NDArray[Any]) -> Floats:
+    quotient: Floats = np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
+    return quotient
+
+
+def _first(query: Integers, rank: Integers, queries: int) -> Floats:
+    first = np.full(queries, np.inf)
+    np.minimum.at(first, query, rank)
+    return np.where(np.isinf(first), np.nan, first)

@@ -1,0 +1,144 @@
+"""Monolingual, cross-lingual and multilingual retrieval from one set of ranks.
+
+The pools of LAReQA (arXiv 2004.05484) and the averages of hybrid batch training (arXiv 2408.10536, section 4): mono
+searches the pool of the query's language, cross the pool of each other language, multi the pool of all languages. A
+query counts in a pool of one language if it has a relevant passage there. The macro mean is over languages, or ordered
+pairs of them, of the mean over queries; the micro mean is over all queries.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from xlstance.evaluation import bias, metrics
+from xlstance.ranking import RelevantRanks
+
+_ONE_TARGET = ("map", "recall@1", "recall@10")
+_MULTI = (
+    *("map", "recall@1", "recall@10", "ndcg@10", "mrr@10", "success@10", "max_rank"),
+    *("rank_distance", "rank_distance_chance", "same_language_first", "same_language_first_chance"),
+)
+
+
+def evaluate(queries: pa.Table, ranks: RelevantRanks, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """All figures of one benchmark.
+
+    Args:
+        queries: table ``queries``.
+        ranks: the ranks of the relevant passages.
+        notes: what a reader of the figures must know, from the benchmark.
+
+    Returns:
+        What stands in ``results.json`` under the benchmark's name: the settings ``mono``, ``cross`` and ``multi``,
+        each with macro means (``map_micro`` is the micro mean) and its number of ``queries``; ``per_language``;
+        ``per_pair``, the heat map of one-target pools with its diagonal; ``passages``, the pool size per language;
+        ``ties``, the relevant passages that share their score with another; ``queries_without_relevant``, which no
+        figure counts; ``notes``. A figure that nothing gives (cross with one language) is None.
+    """
+    single, multi = one_target(queries, ranks), multilingual(queries, ranks)
+    own = single["query_lang"] == single["passage_lang"]
+    pairs = single.groupby(["query_lang", "passage_lang"], sort=True, as_index=False).agg(
+        {"map": "mean", "recall@1": "mean", "query_index": "size"}
+    )
+    multi_figures = _figures(multi, _MULTI)
+    chance, distance = multi_figures["rank_distance_chance"], multi_figures["rank_distance"]
+    multi_figures["rank_distance_share"] = distance / chance if chance else None
+    heat_map = pairs.pivot(index="query_lang", columns="passage_lang", values="map")
+    multi_figures["diagonal_gap"] = bias.diagonal_gap(heat_map)
+    return {
+        "mono": _figures(single[own], _ONE_TARGET),
+        "cross": _figures(single[~own], _ONE_TARGET),
+        "multi": multi_figures,
+        "per_language": {
+            str(lang): {
+                "mono": _figures(single[own & (single["query_lang"] == lang)], _ONE_TARGET),
+                "multi": _figures(multi[multi["query_lang"] == lang], _MULTI),
+            }
+            for lang in sorted(set(multi["query_lang"]))
+        },
+        "per_pair": {
+            f"{source}->{target}": {"map": average_precision, "recall@1": recall, "queries": count}
+            for source, target, average_precision, recall, count in zip(
+                *(pairs[column].tolist() for column in pairs.columns), strict=True
+            )
+        },
+        "passages": dict(zip(ranks.languages, ranks.pool_sizes.tolist(), strict=True)),
+        "ties": int(np.count_nonzero(ranks.ties)),
+        "queries_without_relevant": queries.num_rows - len(multi),
+        "notes": list(notes),
+    }
+
+
+def one_target(queries: pa.Table, ranks: RelevantRanks) -> pd.DataFrame:
+    """Figures of every query in every pool of one language that holds a relevant passage of it.
+
+    Returns:
+        Columns ``query_index`` (row in ``queries``), ``query_lang``, ``passage_lang``, ``map`` (average precision of
+        this query), ``recall@1``, ``recall@10``; ordered by query and passage language.
+    """
+    languages = len(ranks.languages)
+    runs, run = np.unique(ranks.query_index * languages + ranks.language, return_inverse=True)
+    rank = ranks.in_own_pool
+    return pd.DataFrame(
+        {
+            "query_index": runs // languages,
+            "query_lang": _query_languages(queries)[runs // languages],
+            "passage_lang": np.array(ranks.languages, dtype=object)[runs % languages],
+            "map": metrics.average_precision(run, rank, len(runs)),
+            "recall@1": metrics.recall(run, rank, len(runs), 1),
+            "recall@10": metrics.recall(run, rank, len(runs), 10),
+        }
+    )
+
+
+def multilingual(queries: pa.Table, ranks: RelevantRanks) -> pd.DataFrame:
+    """Figures of every query in the pool of all languages.
+
+    Returns:
+        Columns ``query_index``, ``query_lang`` and the figures of ``multi``; one row per query that has a relevant
+        passage. Rank distances are NaN for a query with one relevant passage.
+    """
+    rows, query = np.unique(ranks.query_index, return_inverse=True)
+    rank, count = ranks.in_all, len(rows)
+    languages = _query_languages(queries)
+    same = np.array(ranks.languages, dtype=object)[ranks.language] == languages[ranks.query_index]
+    first, first_chance = bias.same_language_first(query, rank, same, count)
+    return pd.DataFrame(
+        {
+            "query_index": rows,
+            "query_lang": languages[rows],
+            "map": metrics.average_precision(query, rank, count),
+            "recall@1": metrics.recall(query, rank, count, 1),
+            "recall@10": metrics.recall(query, rank, count, 10),
+            "ndcg@10": metrics.ndcg(query, rank, ranks.gain, count, 10),
+            "mrr@10": metrics.reciprocal_rank(query, rank, count, 10),
+            "success@10": metrics.success(query, rank, count, 10),
+            "max_rank": bias.max_rank(query, rank, count),
+            "rank_distance": bias.rank_distance(query, rank, count),
+            "rank_distance_chance": bias.rank_distance_of_chance(
+                np.bincount(query, minlength=count), int(ranks.pool_sizes.sum())
+            ),
+            "same_language_first": first,
+            "same_language_first_chance": first_chance,
+        }
+    )
+
+
+def _figures(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
+    """Macro means of the columns over (query language, passage language), the micro mean of AP, and the count."""
+    groups = [column for column in ("query_lang", "passage_lang") if column in frame]
+    macro = frame.groupby(groups, sort=True)[list(columns)].mean().mean()
+    micro = frame["map"].mean()
+    figures: dict[str, Any] = {column: _number(macro[column]) for column in columns}
+    return {**figures, "map_micro": _number(micro), "queries": int(frame["query_index"].nunique())}
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _query_languages(queries: pa.Table) -> "np.ndarray[Any, np.dtype[np.object_]]":
+    return np.array(queries.column("lang").to_pylist(), dtype=object)

@@ -1,0 +1,1 @@
+"""The whole experiment: corpora, augmentation, training, retrieval, evaluation, report; arms by seeds."""

@@ -1,0 +1,139 @@
+"""The experiment's data: corpora, augmentations, vocabulary and training store, each published once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from xlstance.augmentation.stage import Augmentation, augment
+from xlstance.corpora.miniature import lexicon
+from xlstance.corpora.registry import read_benchmark, read_source
+from xlstance.encoders import load_encoder, train_vocabulary
+from xlstance.experiment.settings import ExperimentSettings
+from xlstance.storage import Folder, fingerprint, is_published, read_table, write_table
+from xlstance.tables import hash_ids
+from xlstance.training.store import prepare_store
+from xlstance.training_data import TrainingData, is_source_published, publish_source, published
+
+_MINIATURE = "miniature"  # as a lexicon's path: the built-in world's own dictionary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What training reads.
+
+    Attributes:
+        tokenizer: file of the vocabulary; empty for an encoder that brings its own.
+        store: folder of the training store; empty if nothing is trained.
+        validation_store: folder of the development pairs' store; empty without any.
+    """
+
+    tokenizer: str = ""
+    store: str = ""
+    validation_store: str = ""
+
+
+def publish_corpora(settings: ExperimentSettings, root: Folder) -> dict[str, TrainingData]:
+    """Reads every source and makes every augmentation; returns them by name."""
+    seed, shards = settings.seeds[0], settings.cluster.shards
+    data: dict[str, TrainingData] = {}
+    for source in tqdm(settings.sources, desc="corpora", unit="source"):
+        folder = root / "corpora" / source.name
+        world = settings.miniature if source.format == _MINIATURE else None
+        stamp = fingerprint(source, seed, shards, world)
+        if not is_source_published(folder, stamp):
+            read = read_source(source, settings.data, seed, settings.miniature)
+            publish_source(folder, read, stamp, shards, {"notes": list(read.notes)})
+        data[source.name] = published(folder, source.name, bitext=source.name in settings.bitext)
+    for augmentation in settings.augmentations:
+        prepared, lexicons = _with_lexicons(augmentation, settings, root)
+        data[augmentation.name] = augment(
+            prepared,
+            [data[name] for name in augmentation.of],
+            root / "augmented" / augmentation.name,
+            data=lexicons,
+            seed=seed,
+            workers=settings.cluster.stream_workers,
+        )
+    return data
+
+
+def _with_lexicons(augmentation: Augmentation, settings: ExperimentSettings, root: Folder) -> tuple[Augmentation, str]:
+    """The augmentation and the root of its lexicons' paths; the built-in world's are written to files first."""
+    switching = augmentation.code_switching
+    if switching is None or switching.lexicons != [_MINIATURE]:
+        return augmentation, settings.data
+    folder = (root / "corpora" / "lexicons").local
+    folder.mkdir(parents=True, exist_ok=True)
+    for lang in switching.languages:
+        words = lexicon(settings.miniature, switching.source_language, lang)
+        lines = [f"{word}\t{translation}\n" for word, translations in words.items() for translation in translations]
+        (folder / f"{switching.source_language}-{lang}.tsv").write_text("".join(lines), encoding="utf-8")
+    return replace(augmentation, code_switching=replace(switching, lexicons=["{source}-{lang}.tsv"])), str(folder)
+
+
+def publish_benchmarks(settings: ExperimentSettings, root: Folder) -> dict[str, Folder]:
+    """Reads every benchmark; returns their folders by name."""
+    folders = {}
+    for source in tqdm(settings.benchmarks, desc="benchmarks", unit="set"):
+        folder = folders[source.name] = root / "benchmarks" / source.name
+        stamp = fingerprint(source, settings.cluster.shards, settings.miniature)
+        if all(is_published(folder / table, stamp) for table in ("queries", "passages", "qrels")):
+            continue
+        read = read_benchmark(source, settings.data, settings.miniature)
+        for name, table in (("queries", read.queries), ("passages", read.passages), ("qrels", read.qrels)):
+            shards = settings.cluster.shards if name != "qrels" else 1
+            write_table(folder / name, name, table, stamp, shards=shards, info={"notes": list(read.notes)})
+    return folders
+
+
+def prepare_training(settings: ExperimentSettings, root: Folder, data: dict[str, TrainingData]) -> Prepared:
+    """Trains the vocabulary if the encoder needs one, and tokenises all pairs into training stores."""
+    if not data:
+        return Prepared()
+    training = [source for name, source in data.items() if name not in settings.development]
+    development = [data[name] for name in settings.development]
+    tokenizer = "" if settings.encoder.model else str(_vocabulary(settings, root, training))
+    encoder = load_encoder(settings.encoder, tokenizer=tokenizer or None)
+    vocabulary = Path(tokenizer).read_text() if tokenizer else ""
+    stamp = fingerprint(settings.encoder, fingerprint(vocabulary))
+    stores = {}
+    for name, sources in (("store", training), ("validation_store", development)):
+        if sources:
+            folder = root.local / name
+            with tqdm(desc=f"tokenising ({name.replace('_', ' ')})", unit="text") as bar:
+                prepare_store(sources, encoder, stamp, folder, _shower(bar))
+            stores[name] = str(folder)
+    return Prepared(tokenizer=tokenizer, **stores)
+
+
+def _shower(bar: "tqdm[None]") -> Callable[[int, int], None]:
+    def show(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    return show
+
+
+def _vocabulary(settings: ExperimentSettings, root: Folder, sources: Sequence[TrainingData]) -> Path:
+    """The vocabulary, trained on a balanced sample of the training sources' texts; no evaluation set is read."""
+    stamps = [source.stamps for source in sources]
+    stamp = fingerprint(settings.vocabulary, settings.encoder.vocabulary_size, stamps)
+    path = root.local / "vocabulary" / f"{stamp}.json"
+    if path.exists():
+        return path
+    folders = {folder.uri: (folder, "queries") for source in sources for folder in source.queries}
+    folders |= {folder.uri: (folder, "passages") for source in sources for folder in source.passages}
+    frames = [read_table(folder, table, ["lang", "text"]).to_pandas() for folder, table in folders.values()]
+    texts = pd.concat(frames, ignore_index=True).drop_duplicates("text", ignore_index=True)
+    texts = texts.iloc[np.argsort(hash_ids(texts["text"].tolist()), kind="stable")]
+    share = -(-settings.vocabulary.lines // texts["lang"].nunique())
+    sample = texts.groupby("lang", sort=True).head(share)["text"].tolist()
+    with tqdm(total=1, desc=f"vocabulary from {len(sample)} texts", bar_format="{desc} [{elapsed}]"):
+        trained = train_vocabulary(sample, settings.encoder.vocabulary_size, lowercase=settings.vocabulary.lowercase)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    trained.save(str(path))
+    return path

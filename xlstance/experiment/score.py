@@ -1,0 +1,90 @@
+"""One model on one benchmark: exact figures from the published vectors, and FAISS's ranked lists beside them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import ray
+
+from xlstance.evaluation.protocol import evaluate
+from xlstance.ranking import matrix_of, relevant_ranks
+from xlstance.retrieval.search import build_index, search
+from xlstance.storage import Folder, fingerprint, read_manifest, read_table, write_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """What is scored.
+
+    Attributes:
+        benchmark: folder of its queries, passages and qrels.
+        vectors: folder of the vectors of its queries and passages.
+        run: folder for the table ``runs``.
+        index: FAISS factory string.
+        top_k: passages per query in the run.
+    """
+
+    benchmark: Folder
+    vectors: Folder
+    run: Folder
+    index: str
+    top_k: int
+
+
+def score_all(scorings: Sequence[Scoring], progress: Any) -> list[dict[str, Any]]:
+    """Scores each on a processor of the cluster; ``progress`` is updated as they are done."""
+    tasks = [ray.remote(score).remote(scoring) for scoring in scorings]
+    left = list(tasks)
+    while left:
+        done, left = ray.wait(left)
+        progress.update(len(done))
+    results: list[dict[str, Any]] = ray.get(tasks)
+    return results
+
+
+def score(scoring: Scoring) -> dict[str, Any]:
+    """The figures of one model on one benchmark.
+
+    Returns:
+        What ``protocol.evaluate`` returns, and ``search``: the index, and the share of the exact ten best relevant
+        hits that its run has among its ten best.
+    """
+    queries, passages, qrels = (read_table(scoring.benchmark / name, name) for name in ("queries", "passages", "qrels"))
+    query_vectors = matrix_of(read_table(scoring.vectors / "queries", "vectors"), queries["query_id"])
+    passage_vectors = matrix_of(read_table(scoring.vectors / "passages", "vectors"), passages["passage_id"])
+    ranks = relevant_ranks(queries, passages, qrels, query_vectors, passage_vectors)
+    notes = read_manifest(scoring.benchmark / "queries").info.get("notes", ())
+    figures = evaluate(queries, ranks, notes)
+    run = search(
+        build_index(passage_vectors, scoring.index),
+        queries["query_id"].combine_chunks(),
+        query_vectors,
+        passages["passage_id"].combine_chunks(),
+        scoring.top_k,
+    )
+    inputs = [read_manifest(scoring.vectors / name).fingerprint for name in ("queries", "passages")]
+    write_table(scoring.run, "runs", run, fingerprint(inputs, scoring.index, scoring.top_k))
+    exact = pa.table(
+        {
+            "query_id": queries["query_id"].take(pa.array(ranks.query_index)),
+            "passage_id": passages["passage_id"].take(pa.array(ranks.passage_index)),
+            "rank": ranks.in_all,
+        }
+    )
+    return {
+        **figures,
+        "search": {"index": scoring.index, "top_k": scoring.top_k, "agreement@10": _agreement(exact, run)},
+    }
+
+
+def _agreement(exact: pa.Table, run: pa.Table) -> float | None:
+    """Share of the relevant passages with an exact rank up to 10 that the run ranks up to 10 too."""
+    wanted = exact.filter(pc.less_equal(exact["rank"], 10)).select(["query_id", "passage_id"])
+    if not wanted.num_rows:
+        return None
+    found = run.filter(pc.less_equal(run["rank"], 10)).select(["query_id", "passage_id"])
+    both = wanted.join(found, keys=["query_id", "passage_id"], join_type="inner")
+    return float(np.float64(both.num_rows) / wanted.num_rows)

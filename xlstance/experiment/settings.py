@@ -1,0 +1,188 @@
+"""Settings of an experiment: what is compared, on which data, and on which machines."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from xlstance.augmentation.stage import Augmentation
+from xlstance.corpora.miniature import MiniatureSettings
+from xlstance.corpora.registry import BenchmarkSource, Source
+from xlstance.encoders import EncoderSettings
+from xlstance.errors import SettingsError
+from xlstance.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocabularySettings:
+    """The subword vocabulary of an encoder from scratch.
+
+    Attributes:
+        lines: texts to train it on, the same number from every language as far as there are so many.
+        lowercase: whether case is folded.
+    """
+
+    lines: int = 400_000
+    lowercase: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One way of training that is compared with the others.
+
+    Attributes:
+        name: in tables and folder names.
+        sampler: how its batches are mixed; ``none`` leaves the encoder as it is.
+        alpha: of a hybrid sampler; default: ``training.sampler.alpha``.
+        bitext_share: share of bitext batches; default: ``training.sampler.bitext_share``.
+        start: the arm whose model this one starts from; empty: the encoder of the settings.
+        sources: names of the sources and augmentations it is trained on; empty: all.
+        steps: default: ``training.steps``.
+        batch_size: default: ``training.batch_size``.
+        learning_rate: default: ``training.learning_rate``.
+        compare: whether it stands in the results; false for an arm that others only start from.
+    """
+
+    name: str
+    sampler: Literal["none", "x-x", "x-x-mono", "x-y", "hybrid"]
+    alpha: float | None = None
+    bitext_share: float | None = None
+    start: str = ""
+    sources: list[str] = field(default_factory=list)
+    steps: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    compare: bool = True
+
+    def training(self, common: TrainingSettings) -> TrainingSettings:
+        """The arm's training settings: the common ones, with what the arm says itself."""
+        if self.sampler == "none":
+            return replace(common, steps=0)
+        sampler = replace(common.sampler, kind=self.sampler, **_given(self, "alpha", "bitext_share"))
+        return replace(common, sampler=sampler, **_given(self, "steps", "batch_size", "learning_rate"))
+
+
+def _given(arm: Arm, *names: str) -> dict[str, float]:
+    return {name: getattr(arm, name) for name in names if getattr(arm, name) is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalSettings:
+    """Encoding and search.
+
+    Attributes:
+        index: FAISS factory string; ``Flat`` is exact.
+        top_k: passages kept per query in the run.
+        batch_tokens: tokens of an encoding batch, padding included.
+    """
+
+    index: str = "Flat"
+    top_k: int = 100
+    batch_tokens: int = 16_384
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterSettings:
+    """What the stages ask of Ray.
+
+    Attributes:
+        workers: training workers; they share a global batch.
+        cpus_per_worker: processors, and threads, of a training worker.
+        gpus_per_worker: GPUs of a training worker.
+        stream_workers: workers of the streaming stages (augmentation, encoding).
+        stream_gpus: GPUs of an encoding worker.
+        shards: files per table, the units of the streaming stages' work.
+    """
+
+    workers: int = 2
+    cpus_per_worker: int = 1
+    gpus_per_worker: int = 0
+    stream_workers: int = 2
+    stream_gpus: float = 0
+    shards: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "cpus_per_worker", "stream_workers", "shards"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"cluster.{name} is {getattr(self, name)}; it must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentSettings:
+    """An experiment.
+
+    Attributes:
+        output: folder for everything that comes out; a second run of the same settings goes on where it stood.
+        data: root of the data paths.
+        seeds: every arm is trained once with each.
+        miniature: the built-in synthetic world, where a source uses it.
+        sources: pairs to read.
+        augmentations: ways to make more pairs, in order.
+        development: names of the sources and augmentations that validate and never train.
+        bitext: names of the sources that hold translations and not questions.
+        benchmarks: what the encoders are measured on.
+        encoder: what is trained.
+        vocabulary: of an encoder from scratch.
+        training: what all arms have in common.
+        arms: what is compared.
+        retrieval: encoding and search.
+        cluster: what is asked of Ray; decides no figure but speed.
+    """
+
+    output: str = "runs/experiment"
+    data: str = "."
+    seeds: list[int] = field(default_factory=lambda: [0])
+    miniature: MiniatureSettings = field(default_factory=MiniatureSettings)
+    sources: list[Source] = field(default_factory=list)
+    augmentations: list[Augmentation] = field(default_factory=list)
+    development: list[str] = field(default_factory=list)
+    bitext: list[str] = field(default_factory=list)
+    benchmarks: list[BenchmarkSource] = field(default_factory=list)
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    vocabulary: VocabularySettings = field(default_factory=VocabularySettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    arms: list[Arm] = field(default_factory=list)
+    retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+
+    def __post_init__(self) -> None:
+        for what in ("benchmarks", "arms", "seeds"):
+            if not getattr(self, what):
+                raise SettingsError(f"{what} is empty: an experiment needs at least one")
+        pairs = [source.name for source in self.sources] + [augmentation.name for augmentation in self.augmentations]
+        _check_unique("source or augmentation", pairs)
+        _check_unique("arm", [arm.name for arm in self.arms])
+        _check_unique("benchmark", [benchmark.name for benchmark in self.benchmarks])
+        _check_known("development", self.development, pairs)
+        _check_known("bitext", self.bitext, pairs)
+        for number, augmentation in enumerate(self.augmentations):
+            _check_known(f"augmentation {augmentation.name}: of", augmentation.of, pairs[: len(self.sources) + number])
+        names = [arm.name for arm in self.arms]
+        for number, arm in enumerate(self.arms):
+            _check_known(f"arm {arm.name}: sources", arm.sources, pairs)
+            _check_known(f"arm {arm.name}: start (an earlier arm)", [arm.start] if arm.start else [], names[:number])
+            settings = arm.training(self.training)
+            if settings.batch_size % self.cluster.workers:
+                raise SettingsError(
+                    f"arm {arm.name}: batch_size {settings.batch_size} is no multiple of cluster.workers "
+                    f"{self.cluster.workers}"
+                )
+            if settings.steps and not pairs:
+                raise SettingsError(f"arm {arm.name} is trained, but sources is empty")
+
+    def runs(self) -> Iterator[tuple[Arm, int]]:
+        """Every (arm, seed), a seed's arms together and in order."""
+        for seed in self.seeds:
+            for arm in self.arms:
+                yield arm, seed
+
+
+def _check_unique(what: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingsError(f"two entries are called {name!r}; the name of each {what} must be its own")
+
+
+def _check_known(where: str, names: list[str], known: list[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise SettingsError(f"{where} names {name!r}; known here are {', '.join(known) or 'none'}")

@@ -1,0 +1,1 @@
+"""Retrieval: texts to vectors by distributed encoding, vectors to FAISS indexes, indexes to ranked lists."""

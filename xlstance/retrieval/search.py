@@ -1,0 +1,63 @@
+"""Search with FAISS: an index by factory string, built from published vectors, and the ranked lists it gives."""
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from xlstance.errors import SettingsError
+from xlstance.tables import make_table
+
+
+def build_index(vectors: npt.NDArray[np.float32], factory: str) -> faiss.Index:
+    """Builds an index for the dot product of unit vectors, which is their cosine.
+
+    Args:
+        vectors: ``[N, D] float32``.
+        factory: FAISS's own description, such as ``Flat``, ``IVF256,Flat`` or ``HNSW32``.
+
+    Raises:
+        SettingsError: if FAISS knows no such index, or the vectors are too few to train it.
+    """
+    try:
+        index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+        if not index.is_trained:
+            index.train(vectors)
+        index.add(vectors)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(
+            f"retrieval.index {factory!r} cannot be built from {len(vectors)} vectors of {vectors.shape[1]} numbers: {reason}"
+        ) from error
+    return index
+
+
+def search(
+    index: faiss.Index, query_ids: pa.Array, queries: npt.NDArray[np.float32], passage_ids: pa.Array, top_k: int
+) -> pa.Table:
+    """The best passages of every query.
+
+    Args:
+        index: over the passages' vectors.
+        query_ids: ``[Q]`` strings.
+        queries: ``[Q, D] float32``.
+        passage_ids: ``[N]`` strings, in the order in which the index was filled.
+        top_k: passages per query.
+
+    Returns:
+        Table ``runs``, ordered by query and rank; ranks count from 1. An approximate index may find fewer than
+        ``top_k``.
+    """
+    count = min(top_k, index.ntotal)
+    scores, rows = index.search(queries, count)
+    found = rows.ravel() >= 0
+    query = np.repeat(np.arange(len(queries)), count)[found]
+    return make_table(
+        "runs",
+        {
+            "query_id": query_ids.take(pa.array(query)),
+            "passage_id": passage_ids.take(pa.array(rows.ravel()[found])),
+            "rank": np.tile(np.arange(1, count + 1, dtype=np.int32), len(queries))[found],
+            "score": scores.ravel()[found],
+        },
+    )

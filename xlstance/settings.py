@@ -1,0 +1,97 @@
+"""Settings from YAML and the command line into frozen dataclasses, with one clear line for what is wrong."""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import yaml
+from jsonargparse import ArgumentParser, set_loader, set_parsing_settings
+
+from xlstance.errors import SettingsError
+
+T = TypeVar("T")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which ``no`` is a language and not false: YAML 1.2's booleans, and its numbers."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    letter: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":float", ":timestamp"))]
+    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?$"),
+    list("-+.0123456789"),
+)
+
+
+def _load(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+
+
+class _Parser(ArgumentParser):  # type: ignore[misc]
+    """Says an error in one line, with the nearest name that is known, and exits with 2."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise SettingsError(_one_line(message, self))
+
+
+def make_parser(settings: type, description: str, program: str) -> ArgumentParser:
+    """A command-line parser of one settings class: ``--config FILE``, ``--a.b.c VALUE``, ``--print_config``.
+
+    Args:
+        settings: a dataclass; its ``Attributes`` are the help.
+        description: what the command does.
+        program: how it is called.
+    """
+    set_parsing_settings(docstring_parse_attribute_docstrings=False)
+    set_loader("yaml", _load, exceptions=(yaml.YAMLError,))
+    parser = _Parser(prog=program, description=description, default_env=False)
+    parser.add_argument("--config", action="config", help="YAML file of settings; what the command line says wins")
+    parser.add_class_arguments(settings, None)
+    return parser
+
+
+def parse(settings: type[T], parser: ArgumentParser, arguments: Sequence[str]) -> T:
+    """Reads settings.
+
+    Args:
+        settings: the dataclass that the parser was made for.
+        parser: from ``make_parser``.
+        arguments: the command line after the subcommand.
+
+    Returns:
+        An instance; nested dataclasses are instances too.
+
+    Raises:
+        SettingsError: for an unknown key, a wrong type, a value out of range, or a file that is not there.
+    """
+    for flag, value in zip(arguments, arguments[1:], strict=False):
+        if flag == "--config" and not Path(value).is_file():
+            raise SettingsError(f"--config {value}: there is no such file")
+    parsed = parser.instantiate_classes(parser.parse_args(list(arguments)))
+    names = {field.name for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
+    return settings(**{name: value for name, value in vars(parsed).items() if name in names})
+
+
+def _one_line(message: str, parser: ArgumentParser) -> str:
+    """The parser's message on one line, with plain type names and the nearest known name for an unknown one."""
+    text = " ".join(message.split())
+    text = re.sub(r"<class '(\w+)'>", r"\1", text)
+    text = re.sub(r"typing\.Literal\[([^]]*)\]", r"one of \1", text)
+    unknown = re.search(
+        r"(?:Group '(?P<group>[\w.]+)' does not accept option|Option|arguments:) '?-*(?P<name>[\w.]+)", text
+    )
+    if unknown:
+        group, name = unknown.group("group"), unknown.group("name")
+        known = {option.removeprefix("--") for action in parser._actions for option in action.option_strings}
+        near = difflib.get_close_matches(f"{group}.{name}" if group else name, sorted(known), n=1, cutoff=0.5)
+        if near and near[0] != name:
+            text += f"; did you mean {near[0]}?"
+    return text
