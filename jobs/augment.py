@@ -1,4 +1,7 @@
-"""The augment job: `xlstance augment` for `ray job submit --working-dir . -- python jobs/augment.py --config FILE`."""
+"""The augment job, `xlstance augment`.
+
+ray job submit --working-dir . -- python jobs/augment.py --config FILE
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""The experiment job: `xlstance experiment` for `ray job submit --working-dir . -- python jobs/experiment.py --config FILE`."""
+"""The experiment job, `xlstance experiment`.
+
+ray job submit --working-dir . -- python jobs/experiment.py --config FILE
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""The prepare job: `xlstance prepare` for `ray job submit --working-dir . -- python jobs/prepare.py --config FILE`."""
+"""The prepare job, `xlstance prepare`.
+
+ray job submit --working-dir . -- python jobs/prepare.py --config FILE
+"""
 
 import sys
 from pathlib import Path

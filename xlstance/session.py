@@ -14,8 +14,8 @@ from xlstance.errors import UserError
 def ray_session(cpus: int) -> Iterator[None]:
     """Connects to Ray for as long as the block runs.
 
-    ``RAY_ADDRESS``, which ``ray job submit`` sets, names the cluster; without it a private one is started on this machine,
-    without a dashboard, and stopped at the end. A session that stands already is used as it is.
+    ``RAY_ADDRESS``, which ``ray job submit`` sets, names the cluster; without it a private one is started on this
+    machine, without a dashboard, and stopped at the end. A session that stands already is used as it is.
 
     Args:
         cpus: processors that the job's largest stage asks for; a private cluster has at least so many slots.
@@ -45,5 +45,6 @@ def require(resource: str, amount: float, wanted_by: str) -> None:
     found = ray.cluster_resources().get(resource, 0)
     if found < amount:
         raise UserError(
-            f"{wanted_by} needs {amount:g} {resource}, the cluster has {found:g}; ask for less under `cluster` or add nodes"
+            f"{wanted_by} needs {amount:g} {resource}, the cluster has {found:g}; ask for less under `cluster`, "
+            "or add nodes"
         )

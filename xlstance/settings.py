@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -72,7 +73,7 @@ def parse(settings: type[T], parser: ArgumentParser, arguments: Sequence[str]) -
     Raises:
         SettingsError: for an unknown key, a wrong type, a value out of range, or a file that is not there.
     """
-    for flag, value in zip(arguments, arguments[1:], strict=False):
+    for flag, value in pairwise(arguments):
         if flag == "--config" and not Path(value).is_file():
             raise SettingsError(f"--config {value}: there is no such file")
     parsed = parser.instantiate_classes(parser.parse_args(list(arguments)))

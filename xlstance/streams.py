@@ -1,8 +1,8 @@
 """The one mechanism of every stage that streams: shard descriptors go through a pool of workers on Ray Data.
 
-A worker reads what a descriptor names, works, writes one file per output table under a name fixed by the fingerprint, and
-returns receipts; rows do not pass through the object store. Files that an earlier, killed run wrote whole are kept. The
-manifests are written last.
+A worker reads what a descriptor names, works, writes one file per output table under a name fixed by the fingerprint,
+and returns receipts; rows do not pass through the object store. Files that an earlier, killed run wrote whole are kept.
+The manifests are written last.
 """
 
 from collections import defaultdict

@@ -1,9 +1,9 @@
 """Published training pairs: how the tables of a source lie in folders, co-located by passage group.
 
-Shard i of a source holds the pairs whose passage's group hashes to i, the passages of those groups in all languages, and
-the queries that ask for them. A stage that needs a pair with its texts, or a text with its translations, so reads one
-shard. A query with relevant passages in several groups stands once, in the shard of its first pair; the manifest then says
-that queries are to be looked for in all shards.
+Shard i of a source holds the pairs whose passage's group hashes to i, the passages of those groups in all languages,
+and the queries that ask for them. A stage that needs a pair with its texts, or a text with its translations, so reads
+one shard. A query with relevant passages in several groups stands once, in the shard of its first pair; the manifest
+then says that queries are to be looked for in all shards.
 """
 
 from collections.abc import Mapping, Sequence

@@ -72,10 +72,11 @@ def augment(
         shards.append(Shard(stamp=stamp, payload={"index": index, "shards": count}, outputs=outputs))
     stamp = fingerprint(augmentation, seed, [parent.stamps for parent in parents])
     make: Callable[[], Callable[[Mapping[str, Any]], dict[str, pa.Table]]]
-    if augmentation.code_switching:
-        make = partial(_Switching, augmentation.code_switching, tuple(parents), data, seed)
+    way = augmentation.way
+    if isinstance(way, CodeSwitching):
+        make = partial(_Switching, way, tuple(parents), data, seed)
     else:
-        make = partial(_PairingWork, augmentation.pairing, tuple(parents), seed)
+        make = partial(_PairingWork, way, tuple(parents), seed)
     run_stream(
         make, shards, {out.folder.uri: stamp for out in outputs.values()}, label=augmentation.name, workers=workers
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -110,7 +111,7 @@ def prepare_training(settings: ExperimentSettings, root: Folder, data: dict[str,
     return Prepared(tokenizer=tokenizer, **stores)
 
 
-def _shower(bar: "tqdm[None]") -> Callable[[int, int], None]:
+def _shower(bar: "tqdm[Any]") -> Callable[[int, int], None]:
     def show(done: int, total: int) -> None:
         bar.total = total
         bar.update(done - bar.n)

@@ -18,7 +18,7 @@ from xlstance.experiment.data import Prepared, prepare_training, publish_benchma
 from xlstance.experiment.progress import follow
 from xlstance.experiment.score import Scoring, score_all
 from xlstance.experiment.settings import Arm, ExperimentSettings
-from xlstance.retrieval.encode import Encoding, encode_all
+from xlstance.retrieval.encode import TABLE_OF, Encoding, encode_all
 from xlstance.session import ray_session
 from xlstance.storage import Folder, fingerprint
 from xlstance.training.distributed import fit
@@ -105,8 +105,8 @@ def _open_root(settings: ExperimentSettings) -> Folder:
         if found["fingerprint"] != stamp:
             changed = sorted(name for name in kept if found["settings"].get(name) != json.loads(json.dumps(kept[name])))
             raise StorageError(
-                f"{root} holds an experiment of other settings ({', '.join(changed) or 'cluster'} differ); choose another "
-                "--output, or remove that folder"
+                f"{root} holds an experiment of other settings ({', '.join(changed) or 'cluster'} differ); "
+                "choose another --output, or remove that folder"
             )
     else:
         root.write(
@@ -183,12 +183,16 @@ def _evaluate(
         stamp = fingerprint(json.loads((Path(run.output) / SUMMARY).read_text())["weights"], run.encoder)
         for name, folder in benchmarks.items():
             vectors = root / "vectors" / run.name / name
-            for kind, table in (("passage", "passages"), ("query", "queries")):
-                encodings.append(
-                    Encoding(
-                        model=run.output, model_stamp=stamp, kind=kind, texts=folder / table, output=vectors / table
-                    )
+            encodings += [
+                Encoding(
+                    model=run.output,
+                    model_stamp=stamp,
+                    kind=kind,
+                    texts=folder / TABLE_OF[kind],
+                    output=vectors / TABLE_OF[kind],
                 )
+                for kind in TABLE_OF
+            ]
             scorings.append(
                 Scoring(
                     benchmark=folder,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from xlstance.augmentation.stage import Augmentation
 from xlstance.corpora.miniature import MiniatureSettings
@@ -61,7 +61,7 @@ class Arm:
         return replace(common, sampler=sampler, **_given(self, "steps", "batch_size", "learning_rate"))
 
 
-def _given(arm: Arm, *names: str) -> dict[str, float]:
+def _given(arm: Arm, *names: str) -> dict[str, Any]:
     return {name: getattr(arm, name) for name in names if getattr(arm, name) is not None}
 
 

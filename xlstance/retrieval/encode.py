@@ -15,8 +15,8 @@ from xlstance.streams import Output, Shard, run_stream
 from xlstance.tables import make_table
 
 Kind = Literal["query", "passage"]
-_TABLE = {"query": "queries", "passage": "passages"}
-_ID = {"query": "query_id", "passage": "passage_id"}
+TABLE_OF: dict[Kind, str] = {"query": "queries", "passage": "passages"}
+_ID: dict[Kind, str] = {"query": "query_id", "passage": "passage_id"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class _Encode:
     def __call__(self, payload: Mapping[str, Any]) -> dict[str, pa.Table]:
         encoding = self._encodings[payload["encoding"]]
         file = read_manifest(encoding.texts).files[payload["file"]]
-        texts = read_shard(encoding.texts, file, _TABLE[encoding.kind])
+        texts = read_shard(encoding.texts, file, TABLE_OF[encoding.kind])
         encoder = self._encoder(encoding.model)
         vectors = encoder.encode(texts["text"].to_pylist(), encoding.kind, self._batch_tokens)
         flat = pa.array(vectors.ravel())

@@ -27,7 +27,8 @@ def build_index(vectors: npt.NDArray[np.float32], factory: str) -> faiss.Index:
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise SettingsError(
-            f"retrieval.index {factory!r} cannot be built from {len(vectors)} vectors of {vectors.shape[1]} numbers: {reason}"
+            f"retrieval.index {factory!r} cannot be built from {len(vectors)} vectors of {vectors.shape[1]} numbers: "
+            f"{reason}"
         ) from error
     return index
 

@@ -1,7 +1,7 @@
 """Checkpoints of a run: DeepSpeed's shards, the loop's own state, and a list of hashes that guards them.
 
-DeepSpeed saves with pickle. A checkpoint is read only by the run that wrote it, from its own folder, and only while every
-file still has the hash that was noted when it was written.
+DeepSpeed saves with pickle. A checkpoint is read only by the run that wrote it, from its own folder, and only while
+every file still has the hash that was noted when it was written.
 """
 
 import hashlib

@@ -14,7 +14,7 @@ class _Gather(torch.autograd.Function):
         return torch.cat(parts)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         # Every rank's loss depends on this rank's rows: their gradients add up.
         gradient = gradient.contiguous()
         dist.all_reduce(gradient)

@@ -62,7 +62,8 @@ def fit(
 def _absolute(run: TrainingRun) -> TrainingRun:
     """Workers have another working directory than the driver."""
     names = ("start", "tokenizer", "store", "validation_store", "output")
-    return replace(run, **{name: getattr(run, name) and str(Path(getattr(run, name)).resolve()) for name in names})
+    paths: dict[str, Any] = {name: getattr(run, name) and str(Path(getattr(run, name)).resolve()) for name in names}
+    return replace(run, **paths)
 
 
 def _train_in_turn(config: dict[str, Any]) -> str | None:

@@ -53,7 +53,7 @@ def join_process_group() -> tuple[int, int]:
         if "RANK" in os.environ:
             dist.init_process_group(backend)
         else:
-            dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+            dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)  # type: ignore[attr-defined]
             os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed asks for it
         atexit.register(dist.destroy_process_group)
     return dist.get_rank(), dist.get_world_size()
@@ -86,6 +86,7 @@ def make_engine(encoder: Encoder, settings: TrainingSettings, world_size: int) -
         "zero_allow_untested_optimizer": True,
         "steps_per_print": 10**9,
     }
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")  # DeepSpeed's to mend
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config, dist_init_required=False)

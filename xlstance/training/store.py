@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ from xlstance.training.plan import Partition
 from xlstance.training_data import TrainingData
 
 Tokens = list[npt.NDArray[np.int32]]
+Number = TypeVar("Number", bound=np.generic)
 _TOKENISE_AT_ONCE = 4096
 _PAIRS_SALT = np.uint64(0x9E3779B97F4A7C15)
 
@@ -91,7 +92,8 @@ def _texts(folders: Sequence[Folder], table: Literal["queries", "passages"], key
     unique = {folder.uri: folder for folder in folders}
     columns = [key, "lang", "text", "group_id"]
     frames = [read_table(folder, table, columns).to_pandas() for folder in unique.values()]
-    return pd.concat(frames, ignore_index=True).drop_duplicates(key, ignore_index=True).set_index(key)
+    texts: pd.DataFrame = pd.concat(frames, ignore_index=True).drop_duplicates(key, ignore_index=True).set_index(key)
+    return texts
 
 
 def _group_key(texts: pd.DataFrame) -> npt.NDArray[np.uint64]:
@@ -135,8 +137,8 @@ def _write_pairs(
             partitions.append(
                 Partition(
                     source=source.name,
-                    query_lang=query_lang,
-                    passage_lang=passage_lang,
+                    query_lang=str(query_lang),
+                    passage_lang=str(passage_lang),
                     rows=len(own),
                     bitext=source.bitext,
                 )
@@ -203,8 +205,9 @@ class TrainingStore:
             (pairs["query"].to_numpy(), pairs["passage"].to_numpy())
             for pairs in (_open(folder / f"pairs-{index:05d}.arrow") for index in range(len(self.partitions)))
         ]
-        self._query_tokens, self._passage_tokens = _Lists(self._queries["tokens"]), _Lists(self._passages["tokens"])
-        self._positives = _Lists(self._queries["positives"])
+        self._query_tokens: _Lists[np.int32] = _Lists(self._queries["tokens"])
+        self._passage_tokens: _Lists[np.int32] = _Lists(self._passages["tokens"])
+        self._positives: _Lists[np.uint64] = _Lists(self._queries["positives"])
         keys = self._passages["keys"]
         self._keys = keys.values.to_numpy().reshape(-1, 2)
 
@@ -249,13 +252,13 @@ class TrainingStore:
         return known
 
 
-class _Lists:
+class _Lists(Generic[Number]):
     """Rows of a mapped list column as array views."""
 
     def __init__(self, column: pa.LargeListArray) -> None:
         self._offsets, self._values = column.offsets.to_numpy(), column.values.to_numpy()
 
-    def __getitem__(self, rows: npt.NDArray[np.int64]) -> list[npt.NDArray[np.generic]]:
+    def __getitem__(self, rows: npt.NDArray[np.int64]) -> list[npt.NDArray[Number]]:
         starts, ends = self._offsets[rows], self._offsets[rows + 1]
         return [self._values[start:end] for start, end in zip(starts, ends, strict=True)]
 
