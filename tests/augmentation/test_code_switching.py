@@ -152,8 +152,8 @@ def test_bilingual_makes_a_copy_for_each_language_of_the_pairs_in_the_source_lan
     assert made.pairs.num_rows == 4
     first = made.pairs.to_pylist()[0]
     assert first == {
-        "pair_id": "a~cs-de", "query_id": "q1~cs-de", "passage_id": "p1~cs-de", "negatives": None, "teacher_score": None,
-        "source": "s", "augmentation": "cs", "parent_pair_id": "a",
+        "pair_id": "a~cs-de", "query_id": "q1~cs-de", "passage_id": "p1~cs-de", "negatives": None,
+        "teacher_score": None, "source": "s", "augmentation": "cs", "parent_pair_id": "a",
     }  # fmt: skip
     assert counts.tokens == 2 * (2 + 2 + 5 + 1 + 3)
 

@@ -30,8 +30,9 @@ def test_pairs_go_both_ways_and_a_sentence_stands_once(files):
     assert len(text) == len(set(text.values())) == 8
     pairs = {(text[row["query_id"]], text[row["passage_id"]]) for row in made.pairs.to_pylist()}
     forth = {
-        (("en", "Hello."), ("de", "Hallo.")), (("en", "Hi."), ("de", "Hallo.")), (("en", "A cat."), ("de", "Eine Katze.")),
-        (("en", "Hello."), ("fr", "Bonjour.")), (("en", "A dog."), ("fr", "Un chien.")),
+        (("en", "Hello."), ("de", "Hallo.")), (("en", "Hi."), ("de", "Hallo.")),
+        (("en", "A cat."), ("de", "Eine Katze.")), (("en", "Hello."), ("fr", "Bonjour.")),
+        (("en", "A dog."), ("fr", "Un chien.")),
     }  # fmt: skip
     assert pairs == forth | {(passage, query) for query, passage in forth}
     assert made.pairs.num_rows == len(set(made.pairs["pair_id"].to_pylist())) == 10

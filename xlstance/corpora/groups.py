@@ -5,8 +5,9 @@ The input is one row per (text, key) as integer codes from 0. Two rules serve tw
 - ``connected``: texts that share a key, over any number of steps, are one group. Right where the units are the same in
   every language, such as paragraphs and whole sentence pairs.
 - ``smallest_key``: a text's group is its smallest key. Right for sentences cut out of paragraphs, which are cut
-  differently in each language: connecting them would chain neighbouring sentences into one group (it puts half of
-  XQuAD-R's groups in that state). As a key stands in one text of a language, a group has at most one text of each.
+  differently in each language: connecting them would chain neighbouring sentences into one group (on XQuAD-R half
+  of the components hold two or more sentences of one language). As a key stands in one text of a language, a group
+  has at most one text of each.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """The experiment's data: corpora, augmentations, vocabulary and training store, each published once."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,14 @@ from tqdm import tqdm
 from xlstance.augmentation.stage import Augmentation, augment
 from xlstance.corpora.miniature import lexicon
 from xlstance.corpora.registry import read_benchmark, read_source
-from xlstance.encoders import load_encoder, train_vocabulary
-from xlstance.experiment.settings import ExperimentSettings
+from xlstance.encoders import StaticEncoder, align_by_lexicon, load_encoder, train_vocabulary, weigh_by_rarity
+from xlstance.experiment.settings import ExperimentSettings, StartSettings
 from xlstance.storage import Folder, fingerprint, is_published, read_table, write_table
 from xlstance.tables import hash_ids
 from xlstance.training.store import prepare_store
 from xlstance.training_data import TrainingData, is_source_published, publish_source, published
 
+_RARITY_TEXTS = 200_000
 _MINIATURE = "miniature"  # as a lexicon's path: the built-in world's own dictionary
 
 
@@ -28,11 +29,13 @@ class Prepared:
 
     Attributes:
         tokenizer: file of the vocabulary; empty for an encoder that brings its own.
+        start: folder of the model that each seed begins with; empty: the encoder of the settings.
         store: folder of the training store; empty if nothing is trained.
         validation_store: folder of the development pairs' store; empty without any.
     """
 
     tokenizer: str = ""
+    start: Mapping[int, str] = field(default_factory=dict)
     store: str = ""
     validation_store: str = ""
 
@@ -108,7 +111,7 @@ def prepare_training(settings: ExperimentSettings, root: Folder, data: dict[str,
             with tqdm(desc=f"tokenising ({name.replace('_', ' ')})", unit="text") as bar:
                 prepare_store(sources, encoder, stamp, folder, _shower(bar))
             stores[name] = str(folder)
-    return Prepared(tokenizer=tokenizer, **stores)
+    return Prepared(tokenizer=tokenizer, start=_starts(settings, root, data, training, tokenizer), **stores)
 
 
 def _shower(bar: "tqdm[Any]") -> Callable[[int, int], None]:
@@ -119,6 +122,44 @@ def _shower(bar: "tqdm[Any]") -> Callable[[int, int], None]:
     return show
 
 
+def _starts(
+    settings: ExperimentSettings,
+    root: Folder,
+    data: Mapping[str, TrainingData],
+    training: Sequence[TrainingData],
+    tokenizer: str,
+) -> dict[int, str]:
+    """The static encoders that the seeds begin with, where the settings ask for more than random vectors."""
+    if not (settings.start.rarity or settings.start.lexicons):
+        return {}
+    sample = _sample(training, _RARITY_TEXTS) if settings.start.rarity else []
+    entries = [entry for name in settings.start.lexicons for entry in _entries(data[name], settings.start)]
+    folders = {}
+    for seed in tqdm(settings.seeds, desc="start of the static encoder", unit="seed"):
+        folder = root.local / "models" / f"start-{seed}"
+        folders[seed] = str(folder)
+        if (folder / "modules.json").exists():  # written last by save
+            continue
+        encoder = load_encoder(settings.encoder, tokenizer=tokenizer, seed=seed)
+        assert isinstance(encoder, StaticEncoder)  # noqa: S101 - the settings were checked
+        if sample:
+            weigh_by_rarity(encoder, sample)
+        if entries:
+            align_by_lexicon(encoder, entries)
+        encoder.save(folder)
+    return folders
+
+
+def _entries(lexicon: TrainingData, start: StartSettings) -> list[tuple[str, str]]:
+    """(word, translation) of a source whose pairs are dictionary entries."""
+    queries = pd.concat([read_table(f, "queries").to_pandas() for f in lexicon.queries]).set_index("query_id")
+    passages = pd.concat([read_table(f, "passages").to_pandas() for f in lexicon.passages]).set_index("passage_id")
+    pairs = read_table(lexicon.pairs, "pairs", ["query_id", "passage_id"]).to_pandas()
+    pairs = pairs[queries["lang"].loc[pairs["query_id"]].to_numpy() == start.source_language]
+    words, translations = queries["text"].loc[pairs["query_id"]], passages["text"].loc[pairs["passage_id"]]
+    return list(zip(words.tolist(), translations.tolist(), strict=True))
+
+
 def _vocabulary(settings: ExperimentSettings, root: Folder, sources: Sequence[TrainingData]) -> Path:
     """The vocabulary, trained on a balanced sample of the training sources' texts; no evaluation set is read."""
     stamps = [source.stamps for source in sources]
@@ -126,15 +167,21 @@ def _vocabulary(settings: ExperimentSettings, root: Folder, sources: Sequence[Tr
     path = root.local / "vocabulary" / f"{stamp}.json"
     if path.exists():
         return path
-    folders = {folder.uri: (folder, "queries") for source in sources for folder in source.queries}
-    folders |= {folder.uri: (folder, "passages") for source in sources for folder in source.passages}
-    frames = [read_table(folder, table, ["lang", "text"]).to_pandas() for folder, table in folders.values()]
-    texts = pd.concat(frames, ignore_index=True).drop_duplicates("text", ignore_index=True)
-    texts = texts.iloc[np.argsort(hash_ids(texts["text"].tolist()), kind="stable")]
-    share = -(-settings.vocabulary.lines // texts["lang"].nunique())
-    sample = texts.groupby("lang", sort=True).head(share)["text"].tolist()
+    sample = _sample(sources, settings.vocabulary.lines)
     with tqdm(total=1, desc=f"vocabulary from {len(sample)} texts", bar_format="{desc} [{elapsed}]"):
         trained = train_vocabulary(sample, settings.encoder.vocabulary_size, lowercase=settings.vocabulary.lowercase)
     path.parent.mkdir(parents=True, exist_ok=True)
     trained.save(str(path))
     return path
+
+
+def _sample(sources: Sequence[TrainingData], size: int) -> list[str]:
+    """About ``size`` texts, the same number from every language as far as it has them, drawn by hashes."""
+    folders = {folder.uri: (folder, "queries") for source in sources for folder in source.queries}
+    folders |= {folder.uri: (folder, "passages") for source in sources for folder in source.passages}
+    frames = [read_table(folder, table, ["lang", "text"]).to_pandas() for folder, table in folders.values()]
+    texts = pd.concat(frames, ignore_index=True).drop_duplicates("text", ignore_index=True)
+    texts = texts.iloc[np.argsort(hash_ids(texts["text"].tolist()), kind="stable")]
+    share = -(-size // texts["lang"].nunique())
+    sample: list[str] = texts.groupby("lang", sort=True).head(share)["text"].tolist()
+    return sample

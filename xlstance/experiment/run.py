@@ -147,7 +147,7 @@ def _plan_runs(settings: ExperimentSettings, root: Folder, prepared: Prepared) -
             seed=seed,
             settings=arm.training(settings.training),
             encoder=settings.encoder,
-            start=str(models / f"{arm.start}-{seed}") if arm.start else "",
+            start=str(models / f"{arm.start}-{seed}") if arm.start else prepared.start.get(seed, ""),
             tokenizer=prepared.tokenizer,
             store=prepared.store,
             sources=tuple(arm.sources),

@@ -26,6 +26,21 @@ class VocabularySettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StartSettings:
+    """How a static encoder from scratch begins.
+
+    Attributes:
+        rarity: whether vectors are scaled by their tokens' inverse document frequency in the training texts.
+        lexicons: names of sources whose pairs are dictionary entries; words begin near their translations.
+        source_language: the language whose words the translations are turned to.
+    """
+
+    rarity: bool = False
+    lexicons: list[str] = field(default_factory=list)
+    source_language: str = "en"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Arm:
     """One way of training that is compared with the others.
 
@@ -72,12 +87,12 @@ class RetrievalSettings:
     Attributes:
         index: FAISS factory string; ``Flat`` is exact.
         top_k: passages kept per query in the run.
-        batch_tokens: tokens of an encoding batch, padding included.
+        batch_tokens: tokens of an encoding batch, padding included; default: what suits the processor.
     """
 
     index: str = "Flat"
     top_k: int = 100
-    batch_tokens: int = 16_384
+    batch_tokens: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +137,7 @@ class ExperimentSettings:
         benchmarks: what the encoders are measured on.
         encoder: what is trained.
         vocabulary: of an encoder from scratch.
+        start: of a static encoder from scratch.
         training: what all arms have in common.
         arms: what is compared.
         retrieval: encoding and search.
@@ -139,6 +155,7 @@ class ExperimentSettings:
     benchmarks: list[BenchmarkSource] = field(default_factory=list)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     vocabulary: VocabularySettings = field(default_factory=VocabularySettings)
+    start: StartSettings = field(default_factory=StartSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     arms: list[Arm] = field(default_factory=list)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
@@ -154,6 +171,9 @@ class ExperimentSettings:
         _check_unique("benchmark", [benchmark.name for benchmark in self.benchmarks])
         _check_known("development", self.development, pairs)
         _check_known("bitext", self.bitext, pairs)
+        _check_known("start.lexicons", self.start.lexicons, pairs)
+        if (self.start.rarity or self.start.lexicons) and (self.encoder.kind != "static" or self.encoder.model):
+            raise SettingsError("start is for a static encoder from scratch: encoder.kind static, encoder.model empty")
         for number, augmentation in enumerate(self.augmentations):
             _check_known(f"augmentation {augmentation.name}: of", augmentation.of, pairs[: len(self.sources) + number])
         names = [arm.name for arm in self.arms]

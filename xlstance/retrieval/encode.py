@@ -39,13 +39,18 @@ class Encoding:
 
 
 def encode_all(
-    encodings: Sequence[Encoding], *, batch_tokens: int, workers: int, cpus_per_worker: float, gpus_per_worker: float
+    encodings: Sequence[Encoding],
+    *,
+    batch_tokens: int | None,
+    workers: int,
+    cpus_per_worker: float,
+    gpus_per_worker: float,
 ) -> None:
     """Encodes tables; models change least often when the encodings come model by model.
 
     Args:
         encodings: what to encode.
-        batch_tokens: tokens of a batch, padding included.
+        batch_tokens: tokens of a batch, padding included; None for what suits the processor.
         workers: size of the worker pool; 0 works in this process.
         cpus_per_worker: processors, and threads, of a worker.
         gpus_per_worker: GPUs of a worker.
@@ -74,7 +79,7 @@ def encode_all(
 
 
 class _Encode:
-    def __init__(self, encodings: tuple[Encoding, ...], batch_tokens: int, threads: int) -> None:
+    def __init__(self, encodings: tuple[Encoding, ...], batch_tokens: int | None, threads: int) -> None:
         self._encodings, self._batch_tokens = encodings, batch_tokens
         self._loaded: tuple[str, Encoder] | None = None
         torch.set_num_threads(threads)

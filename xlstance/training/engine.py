@@ -75,7 +75,8 @@ def make_engine(encoder: Encoder, settings: TrainingSettings, world_size: int) -
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]  # biases and norms are not decayed, as is usual
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.learning_rate)
+    used = [group for group in groups if group["params"]]
+    optimizer = torch.optim.AdamW(used, lr=settings.learning_rate, fused=True)
     config = {
         "train_micro_batch_size_per_gpu": settings.batch_size // world_size,
         "gradient_accumulation_steps": 1,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from xlstance.errors import SettingsError
 from xlstance.training.mixture import Draw, Mixture
-from xlstance.training.permutation import Permutation
+from xlstance.training.permutation import permutation_key, permute
 
 Sampler = Literal["x-x", "x-x-mono", "x-y", "hybrid"]
 Kind = Literal["bitext", "mono", "mixed", "cross"]
@@ -86,38 +86,34 @@ class Batch:
 
 
 class _Pools:
-    """Partitions gathered by language or language pair, each pool shuffled anew in every epoch."""
+    """Partitions gathered by language pair, each pool shuffled anew in every epoch."""
 
     def __init__(self, partitions: Sequence[Partition], members: Sequence[int], seed: int) -> None:
-        self.keys = sorted({(partitions[i].query_lang, partitions[i].passage_lang) for i in members})
-        self._members = [
-            np.array([i for i in members if (partitions[i].query_lang, partitions[i].passage_lang) == key])
-            for key in self.keys
-        ]
-        self._ends = [np.cumsum([partitions[i].rows for i in own]) for own in self._members]
-        self._seed = seed
-        self._order = lru_cache(maxsize=4096)(self._make_order)
+        languages = {i: (partitions[i].query_lang, partitions[i].passage_lang) for i in members}
+        self.keys = sorted(set(languages.values()))
+        self._members = np.array(sorted(members, key=lambda i: (languages[i], i)), dtype=np.int64)
+        rows = np.array([partitions[i].rows for i in self._members], dtype=np.int64)
+        pool = np.array([self.keys.index(languages[i]) for i in self._members], dtype=np.int64)
+        self._ends = np.cumsum(rows)  # of the members, pool after pool
+        self._rows = rows
+        self.sizes = np.bincount(pool, weights=rows, minlength=len(self.keys)).astype(np.int64)
+        self._pool_starts = np.cumsum(self.sizes) - self.sizes
+        # The first member's number is in the key so that other pools, of other samplers too, have another order.
+        firsts = np.searchsorted(pool, np.arange(len(self.keys)))
+        self._permutation_key = lru_cache(maxsize=65536)(
+            lambda pool, epoch: permutation_key(seed, _ROWS, epoch, int(self._members[firsts[pool]]))
+        )
 
-    @property
-    def sizes(self) -> list[int]:
-        return [int(ends[-1]) for ends in self._ends]
-
-    def rows(self, pool: int, places: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Partition and row at each place of a pool's endless sequence of epochs."""
-        ends = self._ends[pool]
-        epochs, within = np.divmod(places, ends[-1])
-        chosen = np.empty_like(within)
-        for epoch in np.unique(epochs):
-            here = epochs == epoch
-            chosen[here] = self._order(pool, int(epoch))(within[here])
-        member = np.searchsorted(ends, chosen, side="right")
-        starts = np.concatenate([[0], ends[:-1]])
-        return self._members[pool][member], chosen - starts[member]
-
-    def _make_order(self, pool: int, epoch: int) -> Permutation:
-        # The members' numbers are in the key so that pools of other languages do not share their order.
-        members = (int(member) for member in self._members[pool])
-        return Permutation(int(self._ends[pool][-1]), self._seed, _ROWS, epoch, *members)
+    def rows(
+        self, pools: npt.NDArray[np.int64], places: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Partition and row at each place of each pool's endless sequence of epochs; all ``[n] int64``."""
+        sizes = self.sizes[pools]
+        epochs, within = np.divmod(places, sizes)
+        keys = np.stack([self._permutation_key(int(p), int(e)) for p, e in zip(pools, epochs, strict=True)])
+        chosen = self._pool_starts[pools] + permute(within, sizes, keys)
+        member = np.searchsorted(self._ends, chosen, side="right")
+        return self._members[member], chosen - (self._ends - self._rows)[member]
 
 
 class BatchPlan:
@@ -190,14 +186,10 @@ class BatchPlan:
         assert self._by_language is not None  # noqa: S101 - checked on construction
         language, language_step = (int(values[0]) for values in self._by_language.draw(kind_step, 1))
         places = np.arange(language_step * self.batch_size, (language_step + 1) * self.batch_size)
-        return Batch("mono", *self._mono.rows(language, places))
+        return Batch("mono", *self._mono.rows(np.full_like(places, language), places))
 
     def _spread(self, kind: Kind, pools: _Pools, mixture: Mixture | None, occurrence: int) -> Batch:
         """The ``occurrence``-th batch whose rows are spread over all pools."""
         assert mixture is not None  # noqa: S101 - checked on construction
         chosen, places = mixture.draw(occurrence * self.batch_size, self.batch_size)
-        partition, row = np.empty_like(chosen), np.empty_like(chosen)
-        for pool in np.unique(chosen):
-            here = chosen == pool
-            partition[here], row[here] = pools.rows(int(pool), places[here])
-        return Batch(kind, partition, row)
+        return Batch(kind, *pools.rows(chosen, places))

@@ -1,7 +1,7 @@
 """The world: things with facts about them, told in every language as a passage and asked for in questions.
 
 A thing and its questions are a pure function of (settings, split, number), so any range of a world of any size can be
-made alone. A question takes two facts of the four, in words that are synonyms of the passage's half of the time, with
+made alone. A question gives one or two of the facts, in words that are synonyms of the passage's half of the time, with
 other endings: an untrained encoder finds few passages, a trained one must learn synonyms within a language and
 translations across.
 """
