@@ -3,6 +3,7 @@
 xlstance experiment --config jobs/configs/quickstart.yaml --training.sampler.alpha 0.25
 """
 
+import difflib
 import os
 import sys
 import warnings
@@ -70,7 +71,11 @@ def _run(arguments: Sequence[str]) -> int:
         return 0
     commands = _commands()
     if arguments[0] not in commands:
-        raise UserError(f"there is no command {arguments[0]!r}; the commands are {', '.join(commands)}")
+        near = difflib.get_close_matches(arguments[0], list(commands), n=1)
+        raise UserError(
+            f"there is no command {arguments[0]!r}; the commands are {', '.join(commands)}"
+            + (f"; did you mean {near[0]}?" if near else "")
+        )
     from xlstance.experiment.settings import ExperimentSettings
     from xlstance.settings import make_parser, parse
 

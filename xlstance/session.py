@@ -19,13 +19,21 @@ def ray_session(cpus: int) -> Iterator[None]:
 
     Args:
         cpus: processors that the job's largest stage asks for; a private cluster has at least so many slots.
+
+    Raises:
+        UserError: if there is no cluster at ``RAY_ADDRESS``.
     """
     if ray.is_initialized():
         yield
         return
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(**quiet)
+        try:
+            ray.init(**quiet)
+        except ConnectionError as error:
+            raise UserError(
+                f"RAY_ADDRESS is {os.environ['RAY_ADDRESS']!r}, but no Ray cluster answers there"
+            ) from error
     else:
         ray.init(address="local", num_cpus=max(cpus, os.cpu_count() or 1), include_dashboard=False, **quiet)
     ray.data.DataContext.get_current().enable_progress_bars = False

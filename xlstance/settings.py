@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import yaml
-from jsonargparse import ArgumentParser, set_loader, set_parsing_settings
+from jsonargparse import ArgumentParser, set_dumper, set_loader, set_parsing_settings
 
 from xlstance.errors import SettingsError
 
@@ -36,6 +36,20 @@ def _load(text: str) -> Any:
     return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes every string that the loader, or a reader of YAML 1.1, would take for something else."""
+
+
+_Dumper.yaml_implicit_resolvers = {
+    letter: yaml.SafeLoader.yaml_implicit_resolvers.get(letter, []) + _Loader.yaml_implicit_resolvers.get(letter, [])
+    for letter in {**yaml.SafeLoader.yaml_implicit_resolvers, **_Loader.yaml_implicit_resolvers}
+}
+
+
+def _dump(content: Any) -> str:
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
 class _Parser(ArgumentParser):  # type: ignore[misc]
     """Says an error in one line, with the nearest name that is known, and exits with 2."""
 
@@ -53,6 +67,7 @@ def make_parser(settings: type, description: str, program: str) -> ArgumentParse
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
     set_loader("yaml", _load, exceptions=(yaml.YAMLError,))
+    set_dumper("yaml", _dump)
     parser = _Parser(prog=program, description=description, default_env=False)
     parser.add_argument("--config", action="config", help="YAML file of settings; what the command line says wins")
     parser.add_class_arguments(settings, None)
@@ -76,7 +91,10 @@ def parse(settings: type[T], parser: ArgumentParser, arguments: Sequence[str]) -
     for flag, value in pairwise(arguments):
         if flag == "--config" and not Path(value).is_file():
             raise SettingsError(f"--config {value}: there is no such file")
-    parsed = parser.instantiate_classes(parser.parse_args(list(arguments)))
+    try:
+        parsed = parser.instantiate_classes(parser.parse_args(list(arguments)))
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"a file of settings is not UTF-8 ({error}); convert it") from error
     names = {field.name for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
     return settings(**{name: value for name, value in vars(parsed).items() if name in names})
 
@@ -86,6 +104,7 @@ def _one_line(message: str, parser: ArgumentParser) -> str:
     text = " ".join(message.split())
     text = re.sub(r"<class '(\w+)'>", r"\1", text)
     text = re.sub(r"typing\.Literal\[([^]]*)\]", r"one of \1", text)
+    text = re.sub(r"\bExpected an? ", "expected ", text)
     unknown = re.search(
         r"(?:Group '(?P<group>[\w.]+)' does not accept option|Option|arguments:) '?-*(?P<name>[\w.]+)", text
     )

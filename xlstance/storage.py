@@ -51,13 +51,19 @@ class Folder:
 
     Args:
         uri: a path, or a URI that ``pyarrow.fs`` knows.
+
+    Raises:
+        StorageError: for a URI of another kind.
     """
 
     def __init__(self, uri: str | Path) -> None:
         text = str(uri)
         if "://" in text:
-            self.filesystem, self.path = pafs.FileSystem.from_uri(text)
-            self.uri = text.rstrip("/")
+            try:
+                self.filesystem, self.path = pafs.FileSystem.from_uri(text)
+            except (ValueError, NotImplementedError) as error:
+                raise StorageError(f"{text} is no folder that can be opened: {str(error).splitlines()[0]}") from error
+            self.path, self.uri = self.path.rstrip("/"), text.rstrip("/")
         else:
             self.filesystem, self.path = pafs.LocalFileSystem(), str(Path(text).resolve())
             self.uri = self.path
@@ -67,6 +73,12 @@ class Folder:
         child.filesystem = self.filesystem
         child.path, child.uri = f"{self.path}/{_checked(name)}", f"{self.uri}/{_checked(name)}"
         return child
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Folder) and self.uri == other.uri
+
+    def __hash__(self) -> int:
+        return hash(self.uri)
 
     def __reduce__(self) -> tuple[type["Folder"], tuple[str]]:
         return Folder, (self.uri,)
@@ -102,10 +114,18 @@ class Folder:
             raise StorageError(f"{self.uri}/{name} does not exist") from error
 
     def write(self, name: str, data: bytes) -> None:
-        """Writes a file whole, and makes the folder where there is none."""
-        self.make()
-        with self.filesystem.open_output_stream(f"{self.path}/{_checked(name)}") as stream:
-            stream.write(data)
+        """Writes a file whole, and makes the folder where there is none.
+
+        Raises:
+            StorageError: if that is not possible: no permission, no space, a file in the folder's place.
+        """
+        path = f"{self.path}/{_checked(name)}"
+        try:
+            self.make()
+            with self.filesystem.open_output_stream(path) as stream:
+                stream.write(data)
+        except OSError as error:
+            raise StorageError(f"{self.uri}/{name} cannot be written: {str(error).splitlines()[0]}") from error
 
     def make(self) -> None:
         """Makes the folder and those above it."""
@@ -143,24 +163,31 @@ class Manifest:
         return sum(file.rows for file in self.files)
 
 
-def write_shard(folder: Folder, name: str, table: pa.Table, stamp: str) -> ShardFile:
+def write_shard(folder: Folder, name: str, table: pa.Table, stamp: str | None) -> ShardFile:
     """Writes one Parquet file of a table under its final name.
 
     Args:
         folder: where it belongs.
         name: its file name, fixed by the stage's fingerprint and the shard's number.
-        table: rows of one of ``SCHEMAS``.
-        stamp: the fingerprint that a later look must find in the file.
+        table: rows of one of ``SCHEMAS``; metadata of its own is kept in the file (see ``read_metadata``).
+        stamp: the fingerprint that ``find_shard`` must find in the file; None where nothing will look for it: the
+            file's hash then says what its rows are, and nothing else.
 
     Returns:
         The receipt.
     """
-    metadata = {**(table.schema.metadata or {}), _FINGERPRINT_KEY: stamp.encode()}
+    metadata = dict(table.schema.metadata or {})
+    if stamp is not None:
+        metadata[_FINGERPRINT_KEY] = stamp.encode()
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd")
     data = sink.getvalue().to_pybytes()
     folder.write(name, data)
-    return ShardFile(name=name, rows=table.num_rows, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    return _receipt(name, table.num_rows, data)
+
+
+def _receipt(name: str, rows: int, data: bytes) -> ShardFile:
+    return ShardFile(name=name, rows=rows, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 def find_shard(folder: Folder, name: str, stamp: str) -> ShardFile | None:
@@ -175,7 +202,7 @@ def find_shard(folder: Folder, name: str, stamp: str) -> ShardFile | None:
     schema_metadata = metadata.schema.to_arrow_schema().metadata or {}
     if schema_metadata.get(_FINGERPRINT_KEY) != stamp.encode():
         return None
-    return ShardFile(name=name, rows=metadata.num_rows, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    return _receipt(name, metadata.num_rows, data)
 
 
 def publish(
@@ -216,6 +243,10 @@ def is_published(folder: Folder, stamp: str) -> bool:
     """
     if not folder.exists(MANIFEST):
         return False
+    try:
+        json.loads(folder.read(MANIFEST))
+    except ValueError:  # cut off by a kill while it was written
+        return False
     found = read_manifest(folder).fingerprint
     if found != stamp:
         raise StorageError(
@@ -229,18 +260,45 @@ def read_shard(folder: Folder, file: ShardFile, table: str, columns: Sequence[st
     """Reads one file of a published table.
 
     Raises:
-        StorageError: if the file is missing or not as the manifest says.
+        StorageError: if the file is missing, or its bytes or rows are not as the manifest says.
+        DataError: if it is no such table, or one of a newer version.
     """
+    found = pq.read_table(pa.BufferReader(_read_whole(folder, file)))
     place = f"{folder}/{file.name}"
-    try:
-        found = pq.read_table(f"{folder.path}/{file.name}", filesystem=folder.filesystem, partitioning=None)
-    except (FileNotFoundError, pa.ArrowInvalid) as error:
-        raise StorageError(f"{place} is missing or broken though the manifest names it: {error}") from error
     if found.num_rows != file.rows:
         raise StorageError(f"{place} has {found.num_rows} rows, its manifest says {file.rows}")
     check_table(found, table, place)
-    found = found.cast(SCHEMAS[table])
+    found = found.select(SCHEMAS[table].names).cast(SCHEMAS[table])
     return found.select(list(columns)) if columns else found
+
+
+def read_metadata(folder: Folder, file: ShardFile) -> Mapping[bytes, bytes]:
+    """What the writer of a file put beside its rows: the metadata of the table that ``write_shard`` was given.
+
+    Only the file's footer is read.
+
+    Raises:
+        StorageError: if the file is missing or no Parquet file.
+    """
+    try:
+        return pq.read_schema(f"{folder.path}/{_checked(file.name)}", filesystem=folder.filesystem).metadata or {}
+    except (OSError, pa.ArrowInvalid) as error:
+        raise StorageError(f"{folder}/{file.name} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _read_whole(folder: Folder, file: ShardFile) -> bytes:
+    """The bytes of a file, once they are known to be those that the manifest's hash stands for."""
+    if not folder.exists(file.name):
+        raise StorageError(
+            f"{folder}/{file.name} is missing though the manifest names it; remove {folder} and run again"
+        )
+    data = folder.read(file.name)
+    if hashlib.sha256(data).hexdigest() != file.sha256:
+        raise StorageError(
+            f"{folder}/{file.name} is not the file that its manifest describes (its SHA-256 differs); "
+            f"remove {folder} and run again"
+        )
+    return data
 
 
 def read_table(folder: Folder, table: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -285,5 +343,5 @@ def write_table(
     files = []
     for index in range(shards):
         own = rows.take(pa.array(np.flatnonzero(part == index))) if shards > 1 else rows
-        files.append(write_shard(folder, f"{stamp}-{index:05d}.parquet", own, stamp))
+        files.append(write_shard(folder, f"{stamp}-{index:05d}.parquet", own, None))
     return publish(folder, table, stamp, files, info)

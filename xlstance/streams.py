@@ -8,6 +8,7 @@ The manifests are written last.
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -68,6 +69,7 @@ def run_stream(
     workers: int,
     cpus_per_worker: float = 1,
     gpus_per_worker: float = 0,
+    info: Mapping[str, Any] | None = None,
 ) -> None:
     """Does the shards that are not done yet, then publishes every output table.
 
@@ -79,9 +81,10 @@ def run_stream(
         workers: size of the actor pool; 0 works in this process, without Ray.
         cpus_per_worker: of each actor.
         gpus_per_worker: of each actor.
+        info: facts to keep in every manifest.
 
     Raises:
-        UserError: what a worker's input had wrong; the shards done so far stay.
+        UserError: what a worker's settings or input had wrong; the shards done so far stay.
         StorageError: if an output folder holds the result of other settings.
     """
     folders = {output.folder.uri: output for shard in shards for output in shard.outputs.values()}
@@ -103,7 +106,7 @@ def run_stream(
             files[output.folder.uri].append(receipts[index][name])
     for uri, output in folders.items():
         if uri not in done_before:
-            publish(output.folder, output.table, stamps[uri], files[uri])
+            publish(output.folder, output.table, stamps[uri], files[uri], info)
 
 
 def _run(
@@ -140,12 +143,13 @@ class _Worker:
     """The actor: makes the work once, then does shard after shard."""
 
     def __init__(self, make_work: Callable[[], Work], shards: Sequence[Shard]) -> None:
-        self._work, self._shards = make_work(), shards
+        # Made with the first shard and not here: what an actor raises while it starts does not come out as it is.
+        self._work, self._shards = cache(make_work), shards
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         index = int(row["index"])
         try:
-            receipts = _do(self._work, self._shards[index])
+            receipts = _do(self._work(), self._shards[index])
         except UserError as error:  # said in one line by the driver, and not retried
             return {"index": index, "error": str(error), "receipts": None}
         return {"index": index, "error": "", "receipts": {name: asdict(receipt) for name, receipt in receipts.items()}}

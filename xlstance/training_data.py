@@ -1,9 +1,9 @@
 """Published training pairs: how the tables of a source lie in folders, co-located by passage group.
 
 Shard i of a source holds the pairs whose passage's group hashes to i, the passages of those groups in all languages,
-and the queries that ask for them. A stage that needs a pair with its texts, or a text with its translations, so reads
-one shard. A query with relevant passages in several groups stands once, in the shard of its first pair; the manifest
-then says that queries are to be looked for in all shards.
+and the queries that ask for them, in all languages too. A stage that needs a pair with its texts, or a text with its
+translations, so reads one shard. A query group with relevant passages in several groups stands once, in the shard of
+its first pair; the manifest then says that queries are to be looked for in all shards.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from xlstance.errors import DataError
 from xlstance.storage import Folder, Manifest, is_published, read_manifest, read_shard, write_table
 from xlstance.tables import hash_ids
 
-_COLOCATED = "queries_colocated"
+COLOCATED = "queries_colocated"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,27 +78,35 @@ def publish_source(folder: Folder, source: TrainingSet, stamp: str, shards: int,
     Raises:
         DataError: if a pair refers to a text that is not there.
     """
-    of_pair = pc.index_in(source.pairs["passage_id"], source.passages["passage_id"])
-    if of_pair.null_count:
-        missing = source.pairs["passage_id"].filter(pc.is_null(of_pair))[0]
-        raise DataError(f"{folder}: a pair refers to passage {str(missing)!r}, which stands in no table")
-    pair_key = source.passages["group_id"].take(of_pair)
-    # The first pair of each query decides its shard; a query of no pair goes by its own id.
-    first = pc.index_in(source.queries["query_id"], source.pairs["query_id"])
-    query_key = pc.coalesce(pair_key.take(first), source.queries["query_id"])
-    asked = pc.index_in(source.pairs["query_id"], source.queries["query_id"])
+    asked = _rows_of(source.pairs, "query_id", source.queries, folder)
+    pair_key = source.passages["group_id"].take(_rows_of(source.pairs, "passage_id", source.passages, folder))
+    # The first pair of a query group decides its shard; a group of no pair goes by its own id.
+    query_group = source.queries["group_id"]
+    first = pc.index_in(query_group, query_group.take(asked))
+    query_key = pc.coalesce(pair_key.take(first), query_group)
     parts = [hash_ids(key) % np.uint64(shards) for key in (pair_key, query_key.take(asked))]
     colocated = bool((parts[0] == parts[1]).all())
     write_table(folder / "queries", "queries", source.queries, stamp, shards=shards, key=query_key, info=info)
     group = source.passages["group_id"]
     write_table(folder / "passages", "passages", source.passages, stamp, shards=shards, key=group, info=info)
-    pairs_info = {**info, _COLOCATED: colocated}
+    pairs_info = {**info, COLOCATED: colocated}
     write_table(folder / "pairs", "pairs", source.pairs, stamp, shards=shards, key=pair_key, info=pairs_info)
+
+
+def _rows_of(pairs: pa.Table, column: str, texts: pa.Table, folder: Folder) -> pa.ChunkedArray:
+    """The row of the text that each pair refers to."""
+    rows = pc.index_in(pairs[column], texts[column])
+    if rows.null_count:
+        pair = pairs.slice(pc.index(pc.is_null(rows), True).as_py(), 1).to_pylist()[0]
+        raise DataError(
+            f"{folder}: pair {pair['pair_id']!r} refers to {column} {pair[column]!r}, which stands in no table"
+        )
+    return rows
 
 
 def colocated(data: TrainingData) -> bool:
     """Whether a shard's queries stand in the shard itself."""
-    return bool(read_manifest(data.pairs).info.get(_COLOCATED, True))
+    return bool(read_manifest(data.pairs).info.get(COLOCATED, False))
 
 
 def manifests_of_shard(data: TrainingData, index: int) -> list[str]:

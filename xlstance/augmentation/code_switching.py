@@ -19,8 +19,8 @@ from xlstance.augmentation.lexicon import Lexicon, read_lexicon
 from xlstance.augmentation.references import rows_of
 from xlstance.augmentation.switching import SwitchCounts, switch_texts
 from xlstance.collection import TrainingSet
-from xlstance.corpora.files import what_is_there
 from xlstance.errors import DataError, SettingsError
+from xlstance.files import what_is_there
 from xlstance.tables import check_language, make_table
 
 MULTIPLE = "mul"  # the language code of a text in several languages (BCP 47, from ISO 639-2)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from xlstance.corpora.files import read_tsv
+from xlstance.files import read_tsv
 
 Lexicon = Mapping[str, tuple[str, ...]]
 """Translations by word; the words are case-folded, so look them up with ``word.casefold()``."""

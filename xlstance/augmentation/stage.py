@@ -1,7 +1,8 @@
 """The augmentation stage: code switching and pairing over the shards of published pairs, streamed by Ray Data."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -9,10 +10,21 @@ import pyarrow as pa
 
 from xlstance.augmentation.code_switching import CodeSwitching, read_lexicons, switch_pairs
 from xlstance.augmentation.pairing import Pairing, pair_across_languages
+from xlstance.augmentation.switching import SwitchCounts
 from xlstance.errors import SettingsError
-from xlstance.storage import Folder, fingerprint
+from xlstance.storage import Folder, fingerprint, read_manifest, read_metadata
 from xlstance.streams import Output, Shard, run_stream
-from xlstance.training_data import TrainingData, manifests_of_shard, published, read_shard_of
+from xlstance.training_data import (
+    COLOCATED,
+    TrainingData,
+    colocated,
+    manifests_of_shard,
+    published,
+    read_shard_of,
+)
+
+SWITCHING = "switching.json"
+_COUNTS_KEY = b"xlstance.switching"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,32 +66,45 @@ def augment(
     Args:
         augmentation: what to do.
         parents: the pairs to do it to; all with the same number of shards.
-        folder: where the new tables go.
+        folder: where the new tables go; code switching also writes ``switching.json`` there, with what it replaced.
         data: root of the lexicons' paths.
         seed: of all draws.
         workers: size of the worker pool; 0 works in this process.
 
     Returns:
         The new pairs, with the folders of all texts they refer to.
+
+    Raises:
+        DataError: if a lexicon is missing or broken, or a pair refers to a text that is not there.
+        StorageError: if the folder holds the result of other settings, pairs or lexicons.
     """
+    way = augmentation.way
+    # What a lexicon says decides the texts, wherever its file lies.
+    lexicons = fingerprint(read_lexicons(way, data)) if isinstance(way, CodeSwitching) else ""
     count = parents[0].shards
     tables = ("pairs",) if augmentation.pairing else ("queries", "passages", "pairs")
     outputs = {table: Output(folder=folder / table, table=table) for table in tables}
     shards = []
     for index in range(count):
         inputs = [manifests_of_shard(parent, index) for parent in parents]
-        stamp = fingerprint(augmentation, seed, index, count, inputs)
+        stamp = fingerprint(augmentation, lexicons, seed, index, count, inputs)
         shards.append(Shard(stamp=stamp, payload={"index": index, "shards": count}, outputs=outputs))
-    stamp = fingerprint(augmentation, seed, [parent.stamps for parent in parents])
+    stamp = fingerprint(augmentation, lexicons, seed, [parent.stamps for parent in parents])
     make: Callable[[], Callable[[Mapping[str, Any]], dict[str, pa.Table]]]
-    way = augmentation.way
     if isinstance(way, CodeSwitching):
         make = partial(_Switching, way, tuple(parents), data, seed)
     else:
         make = partial(_PairingWork, way, tuple(parents), seed)
     run_stream(
-        make, shards, {out.folder.uri: stamp for out in outputs.values()}, label=augmentation.name, workers=workers
+        make,
+        shards,
+        {out.folder.uri: stamp for out in outputs.values()},
+        label=augmentation.name,
+        workers=workers,
+        info={COLOCATED: all(colocated(parent) for parent in parents)},
     )
+    if isinstance(way, CodeSwitching) and not folder.exists(SWITCHING):
+        _publish_counts(folder)
     made = published(folder, augmentation.name)
     own_queries, own_passages = (made.queries, made.passages) if augmentation.code_switching else ((), ())
     return replace(
@@ -89,6 +114,15 @@ def augment(
     )
 
 
+def _publish_counts(folder: Folder) -> None:
+    """Adds up what the shards replaced, which stands in the files of their pairs."""
+    pairs = folder / "pairs"
+    parts = [json.loads(read_metadata(pairs, file)[_COUNTS_KEY]) for file in read_manifest(pairs).files]
+    counts = sum((SwitchCounts(**part) for part in parts), SwitchCounts())
+    content = {**asdict(counts), "switch_ratio": counts.switch_ratio, "out_of_lexicon": counts.out_of_lexicon}
+    folder.write(SWITCHING, json.dumps(content, indent=1, sort_keys=True).encode())
+
+
 class _Switching:
     def __init__(self, settings: CodeSwitching, parents: tuple[TrainingData, ...], data: str, seed: int) -> None:
         self._settings, self._parents, self._seed = settings, parents, seed
@@ -96,8 +130,10 @@ class _Switching:
 
     def __call__(self, payload: Mapping[str, Any]) -> dict[str, pa.Table]:
         pairs, queries, passages = read_shard_of(self._parents, payload["index"])
-        made, _ = switch_pairs(pairs, queries, passages, self._settings, self._lexicons, self._seed)
-        return {"queries": made.queries, "passages": made.passages, "pairs": made.pairs}
+        made, counts = switch_pairs(pairs, queries, passages, self._settings, self._lexicons, self._seed)
+        metadata = {**made.pairs.schema.metadata, _COUNTS_KEY: json.dumps(asdict(counts), sort_keys=True).encode()}
+        pairs = made.pairs.replace_schema_metadata(metadata)
+        return {"queries": made.queries, "passages": made.passages, "pairs": pairs}
 
 
 class _PairingWork:

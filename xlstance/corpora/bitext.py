@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xlstance.collection import TrainingSet
-from xlstance.corpora.files import read_tsv
-from xlstance.corpora.groups import connected
+from xlstance.corpora.groups import smallest_key
 from xlstance.errors import DataError
+from xlstance.files import read_tsv
 from xlstance.tables import check_language, hash_ids, make_table
 
 
@@ -29,9 +29,9 @@ def read_bitext(
         seed: of that draw.
 
     Returns:
-        The training set. Each sentence stands once in queries and once in passages, under one id. Sentences are
-        one group when they translate one another, over any number of steps: translations of one English sentence into
-        several languages, and English sentences with the same translation.
+        The training set. Each sentence stands once in queries and once in passages, under one id. A sentence of the
+        pivot and its translations into all languages are one group; a translation of several such sentences belongs
+        to one of them. (Over any number of steps, a dictionary's words would all become one group.)
 
     Raises:
         DataError: if a file is missing or a row has not two full columns; the message names file and row.
@@ -55,13 +55,14 @@ def read_bitext(
     first, other = _ids(rows["pivot"], langs[0], name), _ids(rows["other"], langs[1], name)
     pivots, pivot_ids = pd.factorize(np.array(first, dtype=object), sort=True)
     others, _ = pd.factorize(np.array(other, dtype=object))
-    groups = np.asarray(pivot_ids)[connected(others.astype(np.int64), pivots.astype(np.int64))].tolist()
+    nearest = smallest_key(others.astype(np.int64), pivots.astype(np.int64))
+    groups = np.asarray(pivot_ids)[np.concatenate([pivots, nearest])].tolist()
     texts = pd.DataFrame(
         {
             "id": first + other,
             "lang": langs[0] + langs[1],
             "text": rows["pivot"].tolist() + rows["other"].tolist(),
-            "group": groups + groups,
+            "group": groups,
         }
     ).drop_duplicates("id")
     columns = {"lang": texts["lang"].tolist(), "text": texts["text"].tolist(), "group_id": texts["group"].tolist()}

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from xlstance.collection import Benchmark
-from xlstance.corpora.files import read_text, what_is_there
 from xlstance.corpora.sentences import Passage
 from xlstance.errors import DataError
+from xlstance.files import read_text, what_is_there
 from xlstance.tables import check_language, make_table
 
 

@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from xlstance.collection import Benchmark, TrainingSet
-from xlstance.corpora.files import what_is_there
 from xlstance.corpora.groups import connected, smallest_key
 from xlstance.corpora.sentences import Passage, sentence_at
 from xlstance.errors import DataError
+from xlstance.files import what_is_there
 from xlstance.tables import check_language, hash_ids, make_table
 
 _NEEDED = ("id", "question", "context", "lang")

@@ -1,5 +1,6 @@
 """Settings of an experiment: what is compared, on which data, and on which machines."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -10,6 +11,8 @@ from xlstance.corpora.registry import BenchmarkSource, Source
 from xlstance.encoders import EncoderSettings
 from xlstance.errors import SettingsError
 from xlstance.training.settings import TrainingSettings
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,13 +165,15 @@ class ExperimentSettings:
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
 
     def __post_init__(self) -> None:
-        for what in ("benchmarks", "arms", "seeds"):
+        for what in ("output", "benchmarks", "arms", "seeds"):
             if not getattr(self, what):
                 raise SettingsError(f"{what} is empty: an experiment needs at least one")
+        if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise SettingsError(f"seeds are {self.seeds}; each must be its own and not negative")
         pairs = [source.name for source in self.sources] + [augmentation.name for augmentation in self.augmentations]
-        _check_unique("source or augmentation", pairs)
-        _check_unique("arm", [arm.name for arm in self.arms])
-        _check_unique("benchmark", [benchmark.name for benchmark in self.benchmarks])
+        _check_names("source or augmentation", pairs)
+        _check_names("arm", [arm.name for arm in self.arms])
+        _check_names("benchmark", [benchmark.name for benchmark in self.benchmarks])
         _check_known("development", self.development, pairs)
         _check_known("bitext", self.bitext, pairs)
         _check_known("start.lexicons", self.start.lexicons, pairs)
@@ -196,8 +201,13 @@ class ExperimentSettings:
                 yield arm, seed
 
 
-def _check_unique(what: str, names: list[str]) -> None:
+def _check_names(what: str, names: list[str]) -> None:
+    """Names are names of folders too, and each is its own."""
     for name in names:
+        if not _NAME.fullmatch(name):
+            raise SettingsError(
+                f"{name!r} is no name for an entry here ({what}); use letters, digits, '.', '_', '+' and '-'"
+            )
         if names.count(name) > 1:
             raise SettingsError(f"two entries are called {name!r}; the name of each {what} must be its own")
 

@@ -1,5 +1,7 @@
 """Search with FAISS: an index by factory string, built from published vectors, and the ranked lists it gives."""
 
+import re
+
 import faiss
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +27,8 @@ def build_index(vectors: npt.NDArray[np.float32], factory: str) -> faiss.Index:
             index.train(vectors)
         index.add(vectors)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        # Before the reason stand a place in FAISS's own source and the check that failed there.
+        reason = re.sub(r"^.*(:\d+| failed): ", "", str(error).splitlines()[0])
         raise SettingsError(
             f"retrieval.index {factory!r} cannot be built from {len(vectors)} vectors of {vectors.shape[1]} numbers: "
             f"{reason}"
@@ -48,7 +51,12 @@ def search(
     Returns:
         Table ``runs``, ordered by query and rank; ranks count from 1. An approximate index may find fewer than
         ``top_k``.
+
+    Raises:
+        SettingsError: if ``top_k`` is below 1.
     """
+    if top_k < 1:
+        raise SettingsError(f"retrieval.top_k is {top_k}; it must be at least 1")
     count = min(top_k, index.ntotal)
     scores, rows = index.search(queries, count)
     found = rows.ravel() >= 0

@@ -109,8 +109,11 @@ def languages_of(partition: Partition) -> str:
 
 def validation_sampler(store: TrainingStore) -> SamplerSettings:
     """Half monolingual and half cross-lingual batches where there are both: the same for every arm."""
-    mono = any(p.monolingual for p in store.partitions)
-    cross = any(not p.monolingual for p in store.partitions)
+    retrieval = [p for p in store.partitions if not p.bitext]
+    if not retrieval:
+        return SamplerSettings(bitext_share=1.0)
+    mono = any(p.monolingual for p in retrieval)
+    cross = any(not p.monolingual for p in retrieval)
     if mono and cross:
         return SamplerSettings(kind="hybrid", alpha=0.5, block=2)
     return SamplerSettings(kind="x-x-mono" if mono else "x-y")

@@ -38,13 +38,19 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def load_checkpoint(engine: Engine, folder: Path) -> None:
+def load_checkpoint(engine: Engine, folder: Path, world_size: int) -> None:
     """Puts an engine back where a checkpoint left it.
 
     Raises:
-        StorageError: if a file is missing or is not what was written.
+        StorageError: if a file is missing or is not what was written, or another number of processes wrote it.
     """
-    for listing in sorted(folder.glob("hashes-*.json")):
+    listings = sorted(folder.glob("hashes-*.json"))
+    if len(listings) != world_size:
+        raise StorageError(
+            f"checkpoint {folder} was written by {len(listings)} processes, not by {world_size}; "
+            "start as many again, or remove it to start from the beginning"
+        )
+    for listing in listings:
         for name, expected in json.loads(listing.read_text()).items():
             path = folder / name
             if not path.exists() or _sha256(path) != expected:

@@ -1,9 +1,17 @@
 """Gathering over ranks, with gradient."""
 
+import os
 from typing import Any
 
 import torch
 import torch.distributed as dist
+
+
+def local_device() -> torch.device:
+    """This process's accelerator, or the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
 
 
 class _Gather(torch.autograd.Function):
@@ -41,6 +49,6 @@ def mean_over_ranks(value: float) -> float:
     """The mean of a number over all ranks."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return value
-    tensor = torch.tensor([value], dtype=torch.float64)
+    tensor = torch.tensor([value], dtype=torch.float64, device=local_device())  # NCCL knows no tensors on the CPU
     dist.all_reduce(tensor)
     return float(tensor) / dist.get_world_size()

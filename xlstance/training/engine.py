@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import nn
 
 from xlstance.encoders import Encoder
+from xlstance.training.collectives import local_device
 from xlstance.training.settings import TrainingSettings
 
 Engine = Any  # deepspeed.DeepSpeedEngine: the library ships no types
@@ -33,13 +34,6 @@ class DualEncoder(nn.Module):
     def forward(self, queries: TextBatch, passages: TextBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Vectors of queries and passages, each ``[b, D] float32``."""
         return self.encoder(queries).float(), self.encoder(passages).float()
-
-
-def local_device() -> torch.device:
-    """This process's accelerator, or the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return torch.device("cpu")
 
 
 def join_process_group() -> tuple[int, int]:

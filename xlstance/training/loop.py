@@ -19,8 +19,8 @@ from xlstance.encoders import EncoderSettings, load_encoder
 from xlstance.errors import SettingsError
 from xlstance.training.batches import BatchReader, RankBatch, validation_sampler
 from xlstance.training.checkpoint import load_checkpoint, read_state, save_checkpoint
-from xlstance.training.collectives import mean_over_ranks
-from xlstance.training.engine import encoder_of, join_process_group, local_device, make_engine, whole_parameters
+from xlstance.training.collectives import local_device, mean_over_ranks
+from xlstance.training.engine import encoder_of, join_process_group, make_engine, whole_parameters
 from xlstance.training.loss import info_nce
 from xlstance.training.settings import TrainingSettings
 from xlstance.training.store import TrainingStore
@@ -28,6 +28,7 @@ from xlstance.training.store import TrainingStore
 Report = Callable[[dict[str, Any], Path | None], None]
 SUMMARY = "training.json"  # written last: its presence says that a model folder is complete
 METRICS = "metrics.jsonl"
+_BEST = "best"  # folder of the weights of the best validation so far
 _VALIDATION_SEED = 0  # the same validation batches for every arm and seed
 
 
@@ -105,7 +106,7 @@ class _Loop:
         if settings.batch_size % world_size:
             raise SettingsError(f"training.batch_size {settings.batch_size} is no multiple of the {world_size} workers")
         self._run, self._settings, self._report = run, settings, report
-        self._rank, self._output = rank, Path(run.output)
+        self._rank, self._world_size, self._output = rank, world_size, Path(run.output)
         described = replace(run.encoder, model=run.start) if run.start else run.encoder
         encoder = load_encoder(described, tokenizer=run.tokenizer or None, seed=run.seed)
         self._engine = make_engine(encoder, settings, world_size)
@@ -197,7 +198,7 @@ class _Loop:
         if loss < progress.best_loss:
             progress.best_loss, progress.best_step, progress.worse = loss, progress.step, 0
             if self._settings.patience:
-                self._save(self._output / "best")
+                self._save(self._output / _BEST)
         else:
             progress.worse += 1
 
@@ -214,7 +215,7 @@ class _Loop:
             self._report({"run": self._run.name, "step": self._progress.step}, Path(folder))
 
     def _restore(self, folder: Path) -> None:
-        load_checkpoint(self._engine, folder)
+        load_checkpoint(self._engine, folder, self._world_size)
         state = read_state(folder)["progress"]
         self._progress = _Progress(**{**state, "kinds": Counter(state["kinds"]), "rows": Counter(state["rows"])})
         self._keep_metrics(self._progress.step)
@@ -235,26 +236,30 @@ class _Loop:
                 file.write(json.dumps({"arm": run.arm, "seed": run.seed, **step, **metrics}) + "\n")
 
     def _finish(self) -> None:
-        progress, best = self._progress, self._output / "best"
-        if self._settings.patience and best.exists():
-            if self._rank == 0:
-                shutil.copytree(best, self._output, dirs_exist_ok=True)
-        else:
+        best = self._output / _BEST
+        kept_best = self._progress.best_step > 0 and bool(self._settings.patience)
+        if not kept_best:
             self._save(self._output)
         if self._rank == 0:
+            if kept_best:
+                shutil.copytree(best, self._output, dirs_exist_ok=True)
+            summary = json.dumps(self._summary(kept_best), indent=1)
+            (self._output / SUMMARY).write_text(summary)
+            # Not before the summary: a run that is killed here goes on from a checkpoint and needs it again.
             shutil.rmtree(best, ignore_errors=True)
-            (self._output / SUMMARY).write_text(json.dumps(self._summary(progress), indent=1))
         torch.distributed.barrier()
 
-    def _summary(self, progress: _Progress) -> dict[str, Any]:
+    def _summary(self, kept_best: bool) -> dict[str, Any]:
+        progress = self._progress
         trained = progress.step > 0
-        weights = sorted(self._output.rglob("*.safetensors"))
+        best = self._output / _BEST
+        weights = sorted(path for path in self._output.rglob("*.safetensors") if best not in path.parents)
         return {
             "steps": progress.step,
             "batch_size": self._settings.batch_size,
             "seconds": round(progress.seconds, 1),
             "pairs_per_second": self._rate() if trained else None,
-            "kept_step": progress.best_step if self._settings.patience else progress.step,
+            "kept_step": progress.best_step if kept_best else progress.step,
             "validation_loss": progress.best_loss if math.isfinite(progress.best_loss) else None,
             "batches": dict(sorted(progress.kinds.items())),
             "rows": dict(sorted(progress.rows.items())),

@@ -26,8 +26,11 @@ class Mixture:
     """
 
     def __init__(self, weights: Sequence[float], block: int, draw: Draw, *key: int) -> None:
-        self._items = np.flatnonzero(np.asarray(weights) > 0)
-        shares = np.asarray(weights, dtype=np.float64)[self._items]
+        given = np.asarray(weights, dtype=np.float64)
+        # Largest first: the small ones, which take what is left, then have little rounding to make up for.
+        order = np.argsort(-given, kind="stable")
+        self._items = order[given[order] > 0]
+        shares = given[self._items]
         self._shares = shares / shares.sum()
         self._block = block if draw == "block" else _COINS
         self._draw = draw

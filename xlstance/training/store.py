@@ -4,7 +4,8 @@ Texts stand once, as token ids; a partition is a list of (query row, passage row
 groups, which are references, cost sixteen bytes each and not two texts. Every query carries the keys of all passages
 known to answer it, and every passage its own keys: false negatives are masked from these.
 
-    store/ queries.arrow   tokens, positives
+    store/ queries.arrow   tokens, its two lists of answers (of its group, of its text)
+           answers.arrow   lists of keys
            passages.arrow  tokens, keys (passage group, text)
            pairs-00000.arrow ...  query, passage
            manifest.json
@@ -57,7 +58,7 @@ def prepare_store(
         progress: called with (texts done, texts in all).
 
     Raises:
-        DataError: if a pair refers to a text that no table holds.
+        DataError: if a pair refers to a text that no table holds, or there is no pair.
         StorageError: if the folder holds a store of other inputs.
     """
     stamp = store_fingerprint(sources, encoder_stamp)
@@ -70,9 +71,12 @@ def prepare_store(
     queries = _texts([f for source in sources for f in source.queries], "queries", "query_id")
     passages = _texts([f for source in sources for f in source.passages], "passages", "passage_id")
     partitions, linked = _write_pairs(sources, queries, passages, folder)
+    if not partitions:
+        raise DataError(f"{', '.join(source.name for source in sources)}: there are no pairs to train on")
     total = len(queries) + len(passages)
-    positives = _positives(queries, passages, linked)
-    _write(folder / "queries.arrow", queries, encoder, "query", {"positives": positives}, lambda n: progress(n, total))
+    answers, lists = _answers(queries, passages, linked)
+    _write_ipc(folder / "answers.arrow", pa.table({"keys": answers}))
+    _write(folder / "queries.arrow", queries, encoder, "query", lists, lambda n: progress(n, total))
     keys = np.stack([_group_key(passages), _text_key(passages)], axis=1)
     key_column = pa.FixedSizeListArray.from_arrays(pa.array(keys.ravel()), 2)
     done = len(queries)
@@ -146,22 +150,31 @@ def _write_pairs(
     return partitions, pd.concat(links, ignore_index=True)
 
 
-def _positives(queries: pd.DataFrame, passages: pd.DataFrame, links: pd.DataFrame) -> pa.Array:
-    """For each query the keys of every passage known to answer it, or a translation or a copy of it.
+def _answers(
+    queries: pd.DataFrame, passages: pd.DataFrame, links: pd.DataFrame
+) -> tuple[pa.Array, dict[str, pa.Array]]:
+    """What is known to answer a query: the keys of passages, listed once per query group and once per query text.
 
-    A link (query, passage) makes the passage's group and its text positives of every query of the same group, in any
-    language, and of every query with the same text.
+    A link (query, passage) makes the passage's group and its text answers to every query of the same group, in any
+    language, and to every query with the same text.
+
+    Returns:
+        The lists of keys, and for each query the numbers of its two lists, by column.
     """
     group, text = _group_key(passages), _text_key(passages)
     answers = np.concatenate([group[links["passage"]], text[links["passage"]]])
-    found = []
-    for identity in (_group_key(queries), _text_key(queries)):
-        known = pd.DataFrame({"identity": np.tile(identity[links["query"]], 2), "answer": answers}).drop_duplicates()
-        asked = pd.DataFrame({"identity": identity, "query": np.arange(len(queries))})
-        found.append(asked.merge(known, on="identity")[["query", "answer"]])
-    rows = pd.concat(found).drop_duplicates().sort_values(["query", "answer"])
-    offsets = np.searchsorted(rows["query"].to_numpy(), np.arange(len(queries) + 1))
-    return pa.LargeListArray.from_arrays(pa.array(offsets.astype(np.int64)), pa.array(rows["answer"].to_numpy()))
+    lists, columns, count = [], {}, 0
+    for name, identity in (("group", _group_key(queries)), ("text", _text_key(queries))):
+        numbers, known = pd.factorize(identity)
+        asked = np.tile(numbers[links["query"]], 2) + count
+        lists.append(pd.DataFrame({"list": asked, "answer": answers}).drop_duplicates())
+        columns[name] = pa.array(numbers + count)
+        count += len(known)
+    rows = pd.concat(lists).sort_values(["list", "answer"])
+    offsets = np.searchsorted(rows["list"].to_numpy(), np.arange(count + 1))
+    return pa.LargeListArray.from_arrays(
+        pa.array(offsets.astype(np.int64)), pa.array(rows["answer"].to_numpy())
+    ), columns
 
 
 def _write(
@@ -207,7 +220,8 @@ class TrainingStore:
         ]
         self._query_tokens: _Lists[np.int32] = _Lists(self._queries["tokens"])
         self._passage_tokens: _Lists[np.int32] = _Lists(self._passages["tokens"])
-        self._positives: _Lists[np.uint64] = _Lists(self._queries["positives"])
+        self._answers: _Lists[np.uint64] = _Lists(_open(folder / "answers.arrow")["keys"])
+        self._answer_lists = np.stack([self._queries[name].to_numpy() for name in ("group", "text")], axis=1)
         keys = self._passages["keys"]
         self._keys = keys.values.to_numpy().reshape(-1, 2)
 
@@ -241,9 +255,9 @@ class TrainingStore:
         """
         keys = self._keys[passages].ravel()
         order = np.argsort(keys, kind="stable")
-        positives = self._positives[queries]
+        positives = self._answers[self._answer_lists[queries].ravel()]
         asked = np.concatenate(positives) if positives else keys[:0]
-        owner = np.repeat(np.arange(len(queries)), [len(own) for own in positives])
+        owner = np.repeat(np.repeat(np.arange(len(queries)), 2), [len(own) for own in positives])
         first, last = np.searchsorted(keys[order], asked, "left"), np.searchsorted(keys[order], asked, "right")
         counts = last - first
         matches = np.repeat(first - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts) + np.arange(counts.sum())

@@ -5,6 +5,7 @@ torchrun --nproc-per-node 2 jobs/train.py OUTPUT/training-runs.json
 """
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from xlstance.training.loop import TrainingRun, train
 from xlstance.training.plan import SamplerSettings
 from xlstance.training.settings import TrainingSettings
 
+_LATEST = "latest.json"
+
 
 def main(arguments: Sequence[str]) -> int:
     """Trains the runs of a file in turn; every process calls it. Returns the exit code."""
@@ -28,7 +31,8 @@ def main(arguments: Sequence[str]) -> int:
             raise UserError("give one argument, the training-runs.json that `xlstance prepare` wrote")
         train_in_turn(read_runs(Path(arguments[0])))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # every process meets the same mistake
+            print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
@@ -41,6 +45,8 @@ def read_runs(path: Path) -> list[TrainingRun]:
     """
     try:
         rows = json.loads(path.read_text())
+        if not isinstance(rows, list):
+            raise TypeError("it holds no list")
         return [
             TrainingRun(
                 **{
@@ -77,7 +83,7 @@ class _Keeper:
         self.folder, self._rank = folder, rank
 
     def latest(self) -> Path | None:
-        marker = self.folder / "latest.json"
+        marker = self.folder / _LATEST
         return self.folder / json.loads(marker.read_text())["folder"] if marker.exists() else None
 
     def keep(self, metrics: dict[str, Any], part: Path | None) -> None:
@@ -88,7 +94,8 @@ class _Keeper:
         dist.barrier()  # the marker is written when every rank's part is there
         if self._rank == 0:
             before = self.latest()
-            (self.folder / "latest.json").write_text(json.dumps({"folder": name}))
+            (self.folder / f"{name}.json").write_text(json.dumps({"folder": name}))
+            (self.folder / f"{name}.json").replace(self.folder / _LATEST)  # whole at any moment, whoever kills us
             if before is not None and before.name != name:
                 shutil.rmtree(before)
         dist.barrier()

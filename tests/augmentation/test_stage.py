@@ -1,0 +1,268 @@
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from xlstance.augmentation.code_switching import CodeSwitching, read_lexicons, switch_pairs
+from xlstance.augmentation.pairing import Pairing
+from xlstance.augmentation.stage import SWITCHING, Augmentation, augment
+from xlstance.collection import TrainingSet
+from xlstance.errors import DataError, SettingsError, StorageError
+from xlstance.storage import Folder, read_manifest, read_table
+from xlstance.tables import make_table
+from xlstance.training_data import TrainingData, publish_source, published, read_shard_of
+
+GROUPS = 30
+LEXICONS = {"de": "the\tdie\ncat\tkatze\nsees\tsieht\n", "fi": "cat\tkissa\nsees\tnäkee\n"}
+SWITCH = Augmentation(
+    of=["world"], code_switching=CodeSwitching(name="cs", languages=["de", "fi"], lexicons=["en-{lang}.tsv"], p=0.6)
+)
+PAIR = Augmentation(of=["world", "cs"], pairing=Pairing(name="cross"))
+
+
+def world(linked: bool = False) -> TrainingSet:
+    """Thirty groups told in en, de and fi, a question each in en and de; pairs in en and de.
+
+    Args:
+        linked: the question of group 0 is answered by the passages of groups 1 to 5 too.
+    """
+    passages = [(group, lang) for group in range(GROUPS) for lang in ("en", "de", "fi")]
+    queries = [(group, lang) for group, lang in passages if lang != "fi"]
+    links = [(group, group, lang) for group, lang in queries]
+    if linked:
+        links += [(0, group, lang) for group in range(1, 6) for lang in ("en", "de")]
+    return TrainingSet(
+        passages=make_table(
+            "passages",
+            {
+                "passage_id": [f"p{group}-{lang}" for group, lang in passages],
+                "lang": [lang for _, lang in passages],
+                "text": [f"the cat {group} sees the dog in {lang}" for group, lang in passages],
+                "group_id": [f"article-{group}" for group, _ in passages],
+            },
+        ),
+        queries=make_table(
+            "queries",
+            {
+                "query_id": [f"q{group}-{lang}" for group, lang in queries],
+                "lang": [lang for _, lang in queries],
+                "text": [f"who sees the cat {group} in {lang}" for group, lang in queries],
+                "group_id": [f"question-{group}" for group, _ in queries],
+            },
+        ),
+        pairs=make_table(
+            "pairs",
+            {
+                "pair_id": [f"{q}-{p}-{lang}" for q, p, lang in links],
+                "query_id": [f"q{q}-{lang}" for q, _, lang in links],
+                "passage_id": [f"p{p}-{lang}" for _, p, lang in links],
+                "source": ["world"] * len(links),
+            },
+        ),
+    )
+
+
+@pytest.fixture
+def lexicons(tmp_path: Path) -> Path:
+    folder = tmp_path / "lexicons"
+    folder.mkdir()
+    for lang, text in LEXICONS.items():
+        (folder / f"en-{lang}.tsv").write_text(text, encoding="utf-8")
+    return folder
+
+
+def publish(folder: Path, source: TrainingSet, shards: int = 4, stamp: str = "stamp") -> TrainingData:
+    publish_source(Folder(folder), source, stamp, shards, {})
+    return published(Folder(folder), "world")
+
+
+def run(
+    augmentation: Augmentation, parents: list[TrainingData], folder: Path, lexicons: Path, workers: int = 0
+) -> TrainingData:
+    return augment(
+        augmentation, parents, Folder(folder) / augmentation.name, data=str(lexicons), seed=1, workers=workers
+    )
+
+
+def both(
+    root: Path, lexicons: Path, source: TrainingSet, shards: int, workers: int = 0, pairing: Augmentation = PAIR
+) -> tuple[TrainingData, TrainingData, TrainingData]:
+    """Code switching, then pairing over the source and what was switched."""
+    data = publish(root / "source", source, shards)
+    switched = run(SWITCH, [data], root, lexicons, workers)
+    return data, switched, run(pairing, [data, switched], root, lexicons, workers)
+
+
+def rows(folder: Folder, table: str) -> list[dict[str, Any]]:
+    """All rows, each once, in the order of their ids."""
+    found = read_table(folder, table)
+    unique = {row[found.column_names[0]]: row for row in found.to_pylist()}
+    return [unique[key] for key in sorted(unique)]
+
+
+def files(data: TrainingData) -> list[str]:
+    return [file.name for file in read_manifest(data.pairs).files]
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_the_same_rows_come_out_for_any_number_of_shards(tmp_path: Path, lexicons: Path, linked: bool) -> None:
+    runs = [both(tmp_path / str(shards), lexicons, world(linked), shards) for shards in (1, 4)]
+    for one, four in zip(*(run[1:] for run in runs), strict=True):
+        assert (one.shards, four.shards) == (1, 4)
+        assert one.rows == four.rows > 0
+        assert rows(one.pairs, "pairs") == rows(four.pairs, "pairs")
+        for name in ("queries", "passages"):
+            texts = [[rows(folder, name) for folder in getattr(data, name)] for data in (one, four)]
+            assert texts[0] == texts[1]
+
+
+def test_the_stage_does_what_its_functions_do(tmp_path: Path, lexicons: Path) -> None:
+    source = world()
+    _, switched, crossed = both(tmp_path, lexicons, source, 4)
+    settings = SWITCH.code_switching
+    assert settings is not None
+    made, _ = switch_pairs(
+        source.pairs, source.queries, source.passages, settings, read_lexicons(settings, str(lexicons)), 1
+    )
+    assert read_table(switched.pairs, "pairs").sort_by("pair_id").equals(made.pairs.sort_by("pair_id"))
+    assert read_table(switched.queries[0], "queries").sort_by("query_id").equals(made.queries.sort_by("query_id"))
+    # Pairing, once more in plain Python: every link of groups, every two languages that both sides have.
+    langs = {row["query_id"]: row["lang"] for f in crossed.queries for row in read_table(f, "queries").to_pylist()}
+    langs |= {row["passage_id"]: row["lang"] for f in crossed.passages for row in read_table(f, "passages").to_pylist()}
+    found = [
+        (int(row["query_id"].split("-")[0][1:]), langs[row["query_id"]], langs[row["passage_id"]])
+        for row in read_table(crossed.pairs, "pairs").to_pylist()
+    ]
+    asked, told = ("en", "de", "fi"), ("en", "de", "fi")  # no question is in fi but the switched ones
+    assert sorted(found) == sorted((g, a, b) for g in range(GROUPS) for a in asked for b in told if a != b)
+
+
+def test_new_pairs_name_what_made_them_and_refer_to_texts_that_are_there(tmp_path: Path, lexicons: Path) -> None:
+    data, switched, crossed = both(tmp_path, lexicons, world(), 4)
+    parents = {row["pair_id"] for row in read_table(data.pairs, "pairs").to_pylist()}
+    for made, name in ((switched, "cs"), (crossed, "cross")):
+        pairs = read_table(made.pairs, "pairs")
+        assert set(pairs["augmentation"].to_pylist()) == {name}
+        assert set(pairs["source"].to_pylist()) == {"world"}
+        assert set(pairs["parent_pair_id"].to_pylist()) <= parents
+        assert len(set(pairs["pair_id"].to_pylist())) == pairs.num_rows == made.rows
+        parents |= set(pairs["pair_id"].to_pylist())
+        for folders, table in ((made.queries, "queries"), (made.passages, "passages")):
+            ids = {value for folder in folders for value in read_table(folder, table)[0].to_pylist()}
+            assert set(pairs["query_id" if table == "queries" else "passage_id"].to_pylist()) <= ids
+    # Each folder of texts once, though both parents name the source's.
+    assert [str(folder) for folder in crossed.queries] == [f"{tmp_path}/source/queries", f"{tmp_path}/cs/queries"]
+    assert len(crossed.passages) == 2
+
+
+@pytest.mark.parametrize("side", ["both", "query", "passage"])
+def test_what_is_made_of_what_was_made_finds_its_texts(tmp_path: Path, lexicons: Path, side: str) -> None:
+    # A question of several groups stands in one shard, its pairs in several; so do the pairs made of them.
+    data = publish(tmp_path / "source", world(linked=True))
+    own = replace(SWITCH, code_switching=replace(SWITCH.code_switching, side=side))
+    switched = run(own, [data], tmp_path, lexicons)
+    again = run(Augmentation(of=["cs"], pairing=Pairing(name="cross")), [switched], tmp_path, lexicons)
+    third = run(Augmentation(of=["cross"], pairing=Pairing(name="third")), [again], tmp_path, lexicons)
+    for made in (switched, again, third):
+        for index in range(made.shards):
+            pairs, queries, passages = read_shard_of([made], index)
+            assert set(pairs["query_id"].to_pylist()) <= set(queries["query_id"].to_pylist())
+            assert set(pairs["passage_id"].to_pylist()) <= set(passages["passage_id"].to_pylist())
+    assert again.rows > 0
+
+
+def test_ray_writes_the_same_files(tmp_path: Path, ray_session: None, lexicons: Path) -> None:
+    for name, workers in (("alone", 0), ("ray", 2)):
+        both(tmp_path / name, lexicons, world(), 4, workers)
+    found = [
+        {str(path.relative_to(tmp_path / name)): path.read_bytes() for path in (tmp_path / name).rglob("*.*")}
+        for name in ("alone", "ray")
+    ]
+    assert found[0] == found[1]
+    assert len(found[0]) == 7 * (4 + 1) + 1
+
+
+@pytest.mark.parametrize("limit", [3, 10])
+def test_pairs_per_language_pair_are_limited(tmp_path: Path, lexicons: Path, limit: int) -> None:
+    limited = Augmentation(of=["world", "cs"], pairing=Pairing(name="cross", per_language_pair=limit))
+    everything = both(tmp_path / "all", lexicons, world(), 4)[2]
+    *_, some = both(tmp_path / "some", lexicons, world(), 4, pairing=limited)
+    langs = {row["query_id"]: row["lang"] for f in some.queries for row in read_table(f, "queries").to_pylist()}
+    langs |= {row["passage_id"]: row["lang"] for f in some.passages for row in read_table(f, "passages").to_pylist()}
+    pairs = read_table(some.pairs, "pairs").to_pylist()
+    counts = Counter((langs[row["query_id"]], langs[row["passage_id"]]) for row in pairs)
+    assert len(counts) == 6
+    assert set(counts.values()) == {limit}
+    kept = {row["pair_id"] for row in pairs}
+    assert kept < {row["pair_id"] for row in read_table(everything.pairs, "pairs").to_pylist()}
+
+
+def test_a_changed_row_touches_one_shard(tmp_path: Path, lexicons: Path) -> None:
+    source = world()
+    texts = source.passages["text"].to_pylist()
+    texts[40] = "the dog sees nothing"
+    passages = source.passages.set_column(2, source.passages.schema.field("text"), pa.array(texts))
+    before = both(tmp_path / "before", lexicons, source, 4)
+    data = publish(tmp_path / "after" / "source", replace(source, passages=passages), stamp="another")
+    switched = run(SWITCH, [data], tmp_path / "after", lexicons)
+    crossed = run(PAIR, [data, switched], tmp_path / "after", lexicons)
+    for old, new in zip(before[1:], (switched, crossed), strict=True):
+        assert sum(a != b for a, b in zip(files(old), files(new), strict=True)) == 1
+        assert read_manifest(old.pairs).fingerprint != read_manifest(new.pairs).fingerprint
+
+
+def test_other_words_in_a_lexicon_make_another_stage(tmp_path: Path, lexicons: Path) -> None:
+    data = publish(tmp_path / "source", world())
+    first = run(SWITCH, [data], tmp_path / "out", lexicons)
+    assert files(run(SWITCH, [data], tmp_path / "out", lexicons)) == files(first)
+    (lexicons / "en-de.tsv").write_text("the\tder\n", encoding="utf-8")
+    with pytest.raises(StorageError, match="holds the result of other settings or inputs"):
+        run(SWITCH, [data], tmp_path / "out", lexicons)
+    second = run(SWITCH, [data], tmp_path / "new", lexicons)
+    assert not set(files(first)) & set(files(second))
+
+
+def test_what_was_switched_is_published(tmp_path: Path, lexicons: Path) -> None:
+    source = world()
+    settings = SWITCH.code_switching
+    assert settings is not None
+    _, counts = switch_pairs(
+        source.pairs, source.queries, source.passages, settings, read_lexicons(settings, str(lexicons)), 1
+    )
+    data = publish(tmp_path / "source", source)
+    switched = run(SWITCH, [data], tmp_path, lexicons)
+    path = tmp_path / "cs" / SWITCHING
+    content = json.loads(path.read_text())
+    assert content == {
+        "tokens": counts.tokens,
+        "drawn": counts.drawn,
+        "replaced": counts.replaced,
+        "switch_ratio": pytest.approx(counts.switch_ratio),
+        "out_of_lexicon": pytest.approx(counts.out_of_lexicon),
+    }
+    # The German lexicon has "the" too.
+    assert 0 < content["out_of_lexicon"]["de"] < content["out_of_lexicon"]["fi"] < 1
+    # The counts are kept in the shards, so a job killed before it added them up still can.
+    path.unlink()
+    (tmp_path / "cs" / "pairs" / "manifest.json").unlink()
+    assert files(run(SWITCH, [data], tmp_path, lexicons)) == files(switched)
+    assert json.loads(path.read_text()) == content
+
+
+def test_a_missing_lexicon_is_said_before_any_work(tmp_path: Path, lexicons: Path) -> None:
+    (lexicons / "en-fi.tsv").unlink()
+    data = publish(tmp_path / "source", world())
+    with pytest.raises(DataError, match="no lexicon for fi"):
+        run(SWITCH, [data], tmp_path / "out", lexicons, workers=2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_exactly_one_way() -> None:
+    with pytest.raises(SettingsError, match="exactly one of code_switching, pairing"):
+        Augmentation(of=["world"])
+    with pytest.raises(SettingsError, match="exactly one of code_switching, pairing"):
+        Augmentation(of=["world"], code_switching=SWITCH.code_switching, pairing=Pairing())

@@ -1,0 +1,26 @@
+"""What all tests share: one thread per process, and one Ray for the whole session."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before torch and Ray are imported, and for every process that a test starts: worker processes import this library
+# and the test modules.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+_HERE = Path(__file__).resolve().parent
+_PATHS = [str(_HERE.parent), str(_HERE), os.environ.get("PYTHONPATH", "")]
+os.environ["PYTHONPATH"] = os.pathsep.join(path for path in _PATHS if path)
+
+import pytest  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[None]:
+    """A private Ray with two processors."""
+    import ray
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    yield
+    ray.shutdown()

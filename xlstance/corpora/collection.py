@@ -1,1 +1,0 @@
-from xlstance.collection import Benchmark, TrainingSet  # noqa
