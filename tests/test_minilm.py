@@ -1,8 +1,8 @@
 """A published model on published data: all-MiniLM-L6-v2 as it is on XQuAD-R, against figures computed elsewhere.
 
 The figures come from a program that shares no code with this project: sentence-transformers for the vectors, a loop
-over questions for the ranks. The model has seen little text that is not English, so cross-lingual figures are low and
-some texts of other scripts get the same vector: ranking ties in favour of the relevant passage would show.
+over questions for the ranks, equal scores (the model gives some texts in other scripts one vector) ranked in the
+middle of the best and the worst order. The model has seen little text that is not English.
 """
 
 from pathlib import Path
@@ -48,7 +48,8 @@ def test_two_hundred_questions_in_three_languages(encoder):
     assert made["multi"]["rank_distance"] == pytest.approx(1588.5, abs=0.5)
 
 
-@pytest.mark.slow()
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_the_whole_of_xquad_r(encoder):
     made = figures(encoder)
     assert (sum(made["passages"].values()), made["multi"]["queries"]) == (13014, 13090)

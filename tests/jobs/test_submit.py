@@ -111,9 +111,9 @@ def cluster(tmp_path_factory):
         wait_for(made, head, home / "head.log")
         yield made
     finally:
-        head.terminate()  # it stops what it started
+        head.terminate()  # it stops what it started, or hangs once jobs have run
         try:
-            head.wait(timeout=30)
+            head.wait(timeout=10)
         except subprocess.TimeoutExpired:
             os.killpg(head.pid, signal.SIGKILL)
             head.wait()

@@ -10,7 +10,6 @@ from xlstance.training.plan import SamplerSettings
 from xlstance.training.store import TrainingStore, prepare_store
 from xlstance.training_data import published
 
-
 KEYS = {"queries": "query_id", "passages": "passage_id"}
 
 
