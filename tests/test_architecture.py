@@ -14,7 +14,7 @@ FILES = sorted((ROOT / "xlstance").rglob("*.py"))
 # Lowest first; a module imports from its own package and from lower layers, and from nothing beside it.
 LAYERS = (
     {"errors"},
-    {"tables", "settings", "collection", "files"},
+    {"tables", "settings", "collection", "files", "progress"},
     {"storage"},
     {"encoders", "ranking", "training_data", "streams", "session", "leakage"},
     {"corpora", "augmentation", "training", "retrieval", "evaluation"},

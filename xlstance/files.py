@@ -1,6 +1,7 @@
 """Reading of text files, plain or gzip, with errors that name the file and the place in it."""
 
 import gzip
+import hashlib
 import zlib
 from pathlib import Path
 
@@ -54,3 +55,9 @@ def what_is_there(folder: Path) -> str:
     names = sorted(entry.name for entry in folder.iterdir())
     shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     return f"{folder} holds {shown or 'nothing'}"
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, as hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,9 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 import ray
-from tqdm import tqdm
 
 from xlstance.errors import DataError, UserError
+from xlstance.progress import progress_bar
 from xlstance.storage import Folder, ShardFile, find_shard, is_published, publish, write_shard
 
 Work = Callable[[Mapping[str, Any]], Mapping[str, pa.Table]]
@@ -95,7 +95,7 @@ def run_stream(
         found = shard.receipts()
         if found:
             receipts[index] = found
-    with tqdm(total=len(left), initial=len(receipts), desc=label, unit="shard", disable=not left) as bar:
+    with progress_bar(total=len(left), initial=len(receipts), desc=label, unit="shard", disable=not left) as bar:
         pending = [index for index in range(len(left)) if index not in receipts]
         for index, written in _run(make_work, left, pending, workers, cpus_per_worker, gpus_per_worker):
             receipts[index] = written

@@ -11,6 +11,7 @@ from xlstance.corpora.lareqa import read_lareqa
 from xlstance.corpora.sentences import Passage
 from xlstance.corpora.squad import SquadSettings, read_squad, read_squad_benchmark
 from xlstance.errors import SettingsError
+from xlstance.files import sha256_of
 
 if TYPE_CHECKING:
     from xlstance.corpora.miniature import MiniatureSettings
@@ -141,6 +142,20 @@ def read_benchmark(source: BenchmarkSource, data: str, miniature: "MiniatureSett
     if not source.path:
         raise SettingsError(f"benchmark {source.name!r}: path is empty; give the folder that holds {{lang}}.json")
     return read_lareqa(Path(data) / source.path, languages=source.languages, passage=source.passage, limit=source.limit)
+
+
+def file_hashes(source: Source | BenchmarkSource, data: str) -> list[str]:
+    """SHA-256 of every file that a source reads, so that changed data is not taken for what was read before.
+
+    A file that is not there has none: reading it says so.
+    """
+    if source.format.startswith("miniature"):
+        return []
+    if source.format == "lareqa":
+        paths = sorted(path for path in (Path(data) / source.path).glob("*.json*") if path.is_file())
+    else:
+        paths = [path for path in _files(source, data).values() if path.is_file()]
+    return [sha256_of(path) for path in paths]
 
 
 def _files(source: Source | BenchmarkSource, data: str) -> Mapping[str, Path]:

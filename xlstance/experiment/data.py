@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from xlstance.augmentation.stage import Augmentation, augment
 from xlstance.corpora.miniature import lexicon
-from xlstance.corpora.registry import read_benchmark, read_source
+from xlstance.corpora.registry import file_hashes, read_benchmark, read_source
 from xlstance.encoders import StaticEncoder, align_by_lexicon, load_encoder, train_vocabulary, weigh_by_rarity
 from xlstance.experiment.settings import ExperimentSettings, StartSettings
+from xlstance.progress import progress_bar
 from xlstance.storage import Folder, fingerprint, is_published, read_table, write_table
 from xlstance.tables import hash_ids
 from xlstance.training.store import prepare_store
@@ -44,10 +45,10 @@ def publish_corpora(settings: ExperimentSettings, root: Folder) -> dict[str, Tra
     """Reads every source and makes every augmentation; returns them by name."""
     seed, shards = settings.seeds[0], settings.cluster.shards
     data: dict[str, TrainingData] = {}
-    for source in tqdm(settings.sources, desc="corpora", unit="source"):
+    for source in progress_bar(settings.sources, desc="corpora", unit="source"):
         folder = root / "corpora" / source.name
         world = settings.miniature if source.format == _MINIATURE else None
-        stamp = fingerprint(source, seed, shards, world)
+        stamp = fingerprint(source, seed, shards, world, file_hashes(source, settings.data))
         if not is_source_published(folder, stamp):
             read = read_source(source, settings.data, seed, settings.miniature)
             publish_source(folder, read, stamp, shards, {"notes": list(read.notes)})
@@ -82,9 +83,10 @@ def _with_lexicons(augmentation: Augmentation, settings: ExperimentSettings, roo
 def publish_benchmarks(settings: ExperimentSettings, root: Folder) -> dict[str, Folder]:
     """Reads every benchmark; returns their folders by name."""
     folders = {}
-    for source in tqdm(settings.benchmarks, desc="benchmarks", unit="set"):
+    for source in progress_bar(settings.benchmarks, desc="benchmarks", unit="set"):
         folder = folders[source.name] = root / "benchmarks" / source.name
-        stamp = fingerprint(source, settings.cluster.shards, settings.miniature)
+        world = settings.miniature if source.format.startswith(_MINIATURE) else None
+        stamp = fingerprint(source, settings.cluster.shards, world, file_hashes(source, settings.data))
         if all(is_published(folder / table, stamp) for table in ("queries", "passages", "qrels")):
             continue
         read = read_benchmark(source, settings.data, settings.miniature)
@@ -108,7 +110,7 @@ def prepare_training(settings: ExperimentSettings, root: Folder, data: dict[str,
     for name, sources in (("store", training), ("validation_store", development)):
         if sources:
             folder = root.local / name
-            with tqdm(desc=f"tokenising ({name.replace('_', ' ')})", unit="text") as bar:
+            with progress_bar(desc=f"tokenising ({name.replace('_', ' ')})", unit="text") as bar:
                 prepare_store(sources, encoder, stamp, folder, _shower(bar))
             stores[name] = str(folder)
     return Prepared(tokenizer=tokenizer, start=_starts(settings, root, data, training, tokenizer), **stores)
@@ -135,7 +137,7 @@ def _starts(
     sample = _sample(training, _RARITY_TEXTS) if settings.start.rarity else []
     entries = [entry for name in settings.start.lexicons for entry in _entries(data[name], settings.start)]
     folders = {}
-    for seed in tqdm(settings.seeds, desc="start of the static encoder", unit="seed"):
+    for seed in progress_bar(settings.seeds, desc="start of the static encoder", unit="seed"):
         folder = root.local / "models" / f"start-{seed}"
         folders[seed] = str(folder)
         if (folder / "modules.json").exists():  # written last by save
@@ -168,7 +170,7 @@ def _vocabulary(settings: ExperimentSettings, root: Folder, sources: Sequence[Tr
     if path.exists():
         return path
     sample = _sample(sources, settings.vocabulary.lines)
-    with tqdm(total=1, desc=f"vocabulary from {len(sample)} texts", bar_format="{desc} [{elapsed}]"):
+    with progress_bar(total=1, desc=f"vocabulary from {len(sample)} texts", bar_format="{desc} [{elapsed}]"):
         trained = train_vocabulary(sample, settings.encoder.vocabulary_size, lowercase=settings.vocabulary.lowercase)
     path.parent.mkdir(parents=True, exist_ok=True)
     trained.save(str(path))

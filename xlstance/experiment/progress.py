@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tqdm import tqdm
-
+from xlstance.progress import progress_bar
 from xlstance.training.loop import METRICS, TrainingRun
 
 _SECONDS = 0.5
@@ -28,11 +27,11 @@ def follow(runs: Sequence[TrainingRun]) -> Iterator[None]:
 
 
 def _show(runs: Sequence[TrainingRun], over: threading.Event) -> None:
-    with tqdm(total=len(runs), desc="starting the workers", bar_format="{desc} [{elapsed}]") as waiting:
+    with progress_bar(total=len(runs), desc="starting the workers", bar_format="{desc} [{elapsed}]") as waiting:
         while not over.wait(_SECONDS) and not any(_last_row(run) for run in runs):
-            waiting.refresh()
+            waiting.update(0)  # redraws when it is time
     for run in runs:
-        with tqdm(total=run.settings.steps, desc=f"training {run.name}", unit="step") as bar:
+        with progress_bar(total=run.settings.steps, desc=f"training {run.name}", unit="step") as bar:
             finished = False
             while not finished:
                 finished = over.wait(_SECONDS) or run.trained

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from xlstance.errors import StorageError
 from xlstance.evaluation.console import format_table
 from xlstance.evaluation.report import render_report
@@ -18,6 +16,7 @@ from xlstance.experiment.data import Prepared, prepare_training, publish_benchma
 from xlstance.experiment.progress import follow
 from xlstance.experiment.score import Scoring, score_all
 from xlstance.experiment.settings import Arm, ExperimentSettings
+from xlstance.progress import progress_bar
 from xlstance.retrieval.encode import TABLE_OF, Encoding, encode_all
 from xlstance.session import ray_session
 from xlstance.storage import Folder, fingerprint
@@ -40,6 +39,7 @@ def run_experiment(settings: ExperimentSettings) -> dict[str, Any]:
         with _stage(root, "corpora"):
             benchmarks = publish_benchmarks(settings, root)
             data = publish_corpora(settings, root)
+            _claim_root(settings, root)
         runs = _train(settings, root, data)
         with _stage(root, "retrieval and evaluation"):
             figures = _evaluate(settings, root, benchmarks, runs)
@@ -71,6 +71,7 @@ def run_preparation(settings: ExperimentSettings) -> Path:
     root = _open_root(settings)
     with ray_session(_cpus(settings)), _stage(root, "corpora"):
         data = publish_corpora(settings, root)
+        _claim_root(settings, root)
     with _stage(root, "preparation"):
         runs = _plan_runs(settings, root, prepare_training(settings, root, data))
     content = [dataclasses.asdict(run) for run in runs.values()]
@@ -84,6 +85,7 @@ def run_training(settings: ExperimentSettings) -> None:
     with ray_session(_cpus(settings)):
         with _stage(root, "corpora"):
             data = publish_corpora(settings, root)
+            _claim_root(settings, root)
         for run in _train(settings, root, data).values():
             print(f"{run.name}: {run.output}")
 
@@ -96,23 +98,29 @@ def _cpus(settings: ExperimentSettings) -> int:
 def _open_root(settings: ExperimentSettings) -> Folder:
     """The output folder, refused if it holds another experiment."""
     root = Folder(settings.output)
-    kept = {
-        name: value for name, value in dataclasses.asdict(settings).items() if name not in ("output", "data", "cluster")
-    }
-    stamp = fingerprint(kept, settings.cluster.workers, settings.cluster.shards)
     if root.exists(_SETTINGS):
-        found = json.loads(root.read(_SETTINGS))
-        if found["fingerprint"] != stamp:
-            changed = sorted(name for name in kept if found["settings"].get(name) != json.loads(json.dumps(kept[name])))
+        found, wanted = json.loads(root.read(_SETTINGS)), _deciding(settings)
+        changed = sorted(name for name in wanted if found.get(name) != wanted[name])
+        if changed:
             raise StorageError(
-                f"{root} holds an experiment of other settings ({', '.join(changed) or 'cluster'} differ); "
-                "choose another --output, or remove that folder"
+                f"{root} holds an experiment of other settings ({', '.join(changed)}); choose another --output, "
+                "or remove that folder"
             )
-    else:
-        root.write(
-            _SETTINGS, json.dumps({"fingerprint": stamp, "settings": dataclasses.asdict(settings)}, indent=1).encode()
-        )
+    root.make()
     return root
+
+
+def _claim_root(settings: ExperimentSettings, root: Folder) -> None:
+    """Notes the settings, once the corpora are read: till then a mistake in them can be mended in place."""
+    root.write(_SETTINGS, json.dumps(_deciding(settings), indent=1).encode())
+
+
+def _deciding(settings: ExperimentSettings) -> dict[str, Any]:
+    """The settings that decide a figure, as JSON gives them back."""
+    kept = {k: v for k, v in dataclasses.asdict(settings).items() if k not in ("output", "data", "cluster")}
+    parts = {"cluster.workers": settings.cluster.workers, "cluster.shards": settings.cluster.shards}
+    plain: dict[str, Any] = json.loads(json.dumps({**kept, **parts}))
+    return plain
 
 
 @contextmanager
@@ -210,7 +218,7 @@ def _evaluate(
         cpus_per_worker=1,
         gpus_per_worker=cluster.stream_gpus,
     )
-    with tqdm(total=len(scorings), desc="evaluation", unit="set") as bar:
+    with progress_bar(total=len(scorings), desc="evaluation", unit="set") as bar:
         scores = iter(score_all(scorings, bar))
     return {run.name: {name: next(scores) for name in benchmarks} for run in compared}
 

@@ -4,12 +4,12 @@ DeepSpeed saves with pickle. A checkpoint is read only by the run that wrote it,
 every file still has the hash that was noted when it was written.
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from xlstance.errors import StorageError
+from xlstance.files import sha256_of
 from xlstance.training.engine import Engine
 
 _STATE = "state.json"
@@ -28,7 +28,7 @@ def save_checkpoint(engine: Engine, folder: Path, state: dict[str, Any], rank: i
     engine.save_checkpoint(str(folder), tag=_TAG, save_latest=False)
     if rank == 0:
         (folder / _STATE).write_text(json.dumps(state))
-    hashes = {str(path.relative_to(folder)): _sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    hashes = {str(path.relative_to(folder)): sha256_of(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     (folder / f"hashes-{rank}.json").write_text(json.dumps(hashes, indent=1))
 
 
@@ -53,11 +53,6 @@ def load_checkpoint(engine: Engine, folder: Path, world_size: int) -> None:
     for listing in listings:
         for name, expected in json.loads(listing.read_text()).items():
             path = folder / name
-            if not path.exists() or _sha256(path) != expected:
+            if not path.exists() or sha256_of(path) != expected:
                 raise StorageError(f"checkpoint file {path} is not what was written; remove {folder} to start again")
     engine.load_checkpoint(str(folder), tag=_TAG)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
