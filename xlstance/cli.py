@@ -5,6 +5,7 @@ xlstance experiment --config jobs/configs/quickstart.yaml --training.sampler.alp
 
 import difflib
 import os
+import secrets
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ _QUIET = {
     # Ray, tokenizers and oneDNN speak of things that no user of this command can act on.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "RAY_DEDUP_LOGS": "1",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
     "TRANSFORMERS_VERBOSITY": "error",
 }
 
@@ -53,13 +54,23 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         The exit code: 0, or 2 for a user's mistake, which stands in one line on standard error.
     """
-    os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
+    _set_environment()
     warnings.filterwarnings("ignore")
     try:
         return _run(arguments)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def _set_environment() -> None:
+    """Sets what Ray reads when it is imported; what the user has set stays."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    if "RAY_ADDRESS" not in os.environ and "RAY_AUTH_MODE" not in os.environ:
+        # Ray's servers listen on every interface: a private cluster answers to a token of its own, and to no stranger.
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def _run(arguments: Sequence[str]) -> int:
