@@ -112,7 +112,8 @@ def _open_root(settings: ExperimentSettings) -> Folder:
 
 def _claim_root(settings: ExperimentSettings, root: Folder) -> None:
     """Notes the settings, once the corpora are read: till then a mistake in them can be mended in place."""
-    root.write(_SETTINGS, json.dumps(_deciding(settings), indent=1).encode())
+    if not root.exists(_SETTINGS):
+        root.write(_SETTINGS, json.dumps(_deciding(settings), indent=1).encode())
 
 
 def _deciding(settings: ExperimentSettings) -> dict[str, Any]:
