@@ -3,10 +3,13 @@
 import dataclasses
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import ray
+from tqdm import tqdm
 
 from xlstance.errors import StorageError
 from xlstance.evaluation.console import format_table
@@ -14,7 +17,7 @@ from xlstance.evaluation.report import render_report
 from xlstance.evaluation.results import ArmResult, make_results, write_results
 from xlstance.experiment.data import Prepared, prepare_training, publish_benchmarks, publish_corpora
 from xlstance.experiment.progress import follow
-from xlstance.experiment.score import Scoring, score_all
+from xlstance.experiment.score import Scoring, score
 from xlstance.experiment.settings import Arm, ExperimentSettings
 from xlstance.progress import progress_bar
 from xlstance.retrieval.encode import TABLE_OF, Encoding, encode_all
@@ -220,8 +223,19 @@ def _evaluate(
         gpus_per_worker=cluster.stream_gpus,
     )
     with progress_bar(total=len(scorings), desc="evaluation", unit="set") as bar:
-        scores = iter(score_all(scorings, bar))
+        scores = iter(_score_all(scorings, bar))
     return {run.name: {name: next(scores) for name in benchmarks} for run in compared}
+
+
+def _score_all(scorings: Sequence[Scoring], bar: "tqdm[Any]") -> list[dict[str, Any]]:
+    """Scores each on a processor of the cluster."""
+    tasks = [ray.remote(score).remote(scoring) for scoring in scorings]
+    left = list(tasks)
+    while left:
+        done, left = ray.wait(left)
+        bar.update(len(done))
+    results: list[dict[str, Any]] = ray.get(tasks)
+    return results
 
 
 def _arm_result(

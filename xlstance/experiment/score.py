@@ -1,13 +1,11 @@
 """One model on one benchmark: exact figures from the published vectors, and FAISS's ranked lists beside them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import ray
 
 from xlstance.evaluation.protocol import evaluate
 from xlstance.ranking import matrix_of, relevant_ranks
@@ -32,17 +30,6 @@ class Scoring:
     run: Folder
     index: str
     top_k: int
-
-
-def score_all(scorings: Sequence[Scoring], progress: Any) -> list[dict[str, Any]]:
-    """Scores each on a processor of the cluster; ``progress`` is updated as they are done."""
-    tasks = [ray.remote(score).remote(scoring) for scoring in scorings]
-    left = list(tasks)
-    while left:
-        done, left = ray.wait(left)
-        progress.update(len(done))
-    results: list[dict[str, Any]] = ray.get(tasks)
-    return results
 
 
 def score(scoring: Scoring) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The training loop. It knows no Ray: Ray Train, a Tune trial and ``torchrun`` all drive it through ``report``."""
 
-import hashlib
 import json
 import math
 import shutil
@@ -17,6 +16,8 @@ import torch
 
 from xlstance.encoders import EncoderSettings, load_encoder
 from xlstance.errors import SettingsError
+from xlstance.files import sha256_of
+from xlstance.storage import fingerprint
 from xlstance.training.batches import BatchReader, RankBatch, validation_sampler
 from xlstance.training.checkpoint import load_checkpoint, read_state, save_checkpoint
 from xlstance.training.collectives import local_device, mean_over_ranks
@@ -263,7 +264,7 @@ class _Loop:
             "validation_loss": progress.best_loss if math.isfinite(progress.best_loss) else None,
             "batches": dict(sorted(progress.kinds.items())),
             "rows": dict(sorted(progress.rows.items())),
-            "weights": hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest(),
+            "weights": fingerprint([sha256_of(path) for path in weights]),
             # ZeRO 3 leaves an empty tensor on each rank, and notes the real size beside it.
             "parameters": sum(getattr(p, "ds_numel", p.numel()) for p in encoder_of(self._engine).parameters()),
         }
