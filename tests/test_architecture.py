@@ -14,8 +14,9 @@ FILES = sorted((ROOT / "xlstance").rglob("*.py"))
 # Lowest first; a module imports from its own package and from lower layers, and from nothing beside it.
 LAYERS = (
     {"errors"},
-    {"tables", "settings", "collection", "files", "progress"},
-    {"storage"},
+    {"tables", "settings", "files", "progress", "ids"},
+    {"collection", "storage"},
+    {"shard_writers"},
     {"encoders", "ranking", "training_data", "streams", "session", "leakage"},
     {"corpora", "augmentation", "training", "retrieval", "evaluation"},
     {"experiment", "sweep"},

@@ -53,6 +53,17 @@ _fields: Mapping[str, list[tuple[str, pa.DataType, bool]]] = {
         ("rank", pa.int32(), False),
         ("score", pa.float32(), False),
     ],
+    # rows of training pairs that hold what an evaluation set holds
+    "leaks": [
+        *((column, _string, False) for column in ("pair_id", "source", "query_id", "passage_id", "lang")),
+        *((column, _string, False) for column in ("benchmark", "evaluation_id", "rule")),
+        ("share", pa.float32(), False),
+        ("leak", pa.bool_(), False),
+        ("query_text", _string, False),
+        ("passage_text", _string, False),
+    ],
+    # rows of a user's files that could not be used, as they stand there
+    "quarantine": [(column, _string, False) for column in ("file", "place", "reason", "content")],
 }
 
 

@@ -1,0 +1,41 @@
+"""Sets of ids as 64-bit hashes: eight bytes an id, whatever its length."""
+
+import numpy as np
+import numpy.typing as npt
+
+Hashes = npt.NDArray[np.uint64]
+
+
+class IdSet:
+    """A growing set of hashed ids, looked up and added to by whole blocks.
+
+    The hashes lie in sorted runs whose sizes fall by half at least, so that an id is moved and looked for a logarithmic
+    number of times.
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[Hashes] = []
+
+    def __len__(self) -> int:
+        return sum(len(run) for run in self._runs)
+
+    def contains(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
+        """Whether each hash is in the set; ``[rows] bool``."""
+        found = np.zeros(len(hashes), dtype=bool)
+        for run in self._runs:
+            at = np.minimum(np.searchsorted(run, hashes), len(run) - 1)
+            found |= run[at] == hashes
+        return found
+
+    def add(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
+        """Adds hashes and returns which of them are new; of equal ones in the block the first is; ``[rows] bool``."""
+        unique, first = np.unique(hashes, return_index=True)
+        fresh = ~self.contains(unique)
+        new = np.zeros(len(hashes), dtype=bool)
+        new[first[fresh]] = True
+        run = unique[fresh]
+        while self._runs and len(self._runs[-1]) < 2 * len(run):
+            run = np.sort(np.concatenate([self._runs.pop(), run]), kind="stable")
+        if len(run):
+            self._runs.append(run)
+        return new
