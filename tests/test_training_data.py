@@ -59,7 +59,7 @@ def parallel_world(*, unpaired: str = "", linked: bool = False) -> TrainingSet:
 
 
 def publish(folder: Path, source: TrainingSet, shards: int = 4, stamp: str = "stamp") -> TrainingData:
-    publish_source(Folder(folder), source, stamp, shards, {"notes": ["invented"]})
+    publish_source(Folder(folder), source.stream, stamp, shards, lambda: {"notes": ["invented"]})
     return published(Folder(folder), "world")
 
 

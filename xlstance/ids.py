@@ -1,4 +1,4 @@
-"""Sets of ids as 64-bit hashes: eight bytes an id, whatever its length."""
+"""Sets and maps of ids as 64-bit hashes: eight bytes an id, whatever its length."""
 
 import numpy as np
 import numpy.typing as npt
@@ -39,3 +39,29 @@ class IdSet:
         if len(run):
             self._runs.append(run)
         return new
+
+
+class IdMap:
+    """A number for each of many hashed ids, added block by block and looked up once all are there."""
+
+    def __init__(self) -> None:
+        self._added: list[tuple[Hashes, npt.NDArray[np.int32]]] = []
+        self._sorted = False
+
+    def add(self, hashes: Hashes, values: npt.NDArray[np.int32]) -> None:
+        """Adds hashes, each with its number from 0; ``[rows] uint64`` and ``[rows] int32``."""
+        self._added.append((hashes, values))
+        self._sorted = False
+
+    def get(self, hashes: Hashes) -> npt.NDArray[np.int32]:
+        """The number of each hash, -1 for one that was not added; ``[rows] int32``."""
+        if not self._sorted:
+            keys = np.concatenate([np.empty(0, np.uint64), *(keys for keys, _ in self._added)])
+            values = np.concatenate([np.empty(0, np.int32), *(values for _, values in self._added)])
+            order = np.argsort(keys, kind="stable")
+            self._added, self._sorted = [(keys[order], values[order])], True
+        keys, values = self._added[0]
+        if not len(keys):
+            return np.full(len(hashes), -1, np.int32)
+        at = np.minimum(np.searchsorted(keys, hashes), len(keys) - 1)
+        return np.where(keys[at] == hashes, values[at], -1).astype(np.int32)

@@ -6,20 +6,24 @@ translations, so reads one shard. A query group with relevant passages in severa
 its first pair; the manifest then says that queries are to be looked for in all shards.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from xlstance.collection import TrainingSet
+from xlstance.collection import CorpusStream, pairs_of
 from xlstance.errors import DataError
-from xlstance.storage import Folder, Manifest, is_published, read_manifest, read_shard, write_table
-from xlstance.tables import hash_ids
+from xlstance.ids import IdMap
+from xlstance.shard_writers import ShardWriters, ahead
+from xlstance.storage import Folder, Manifest, is_published, read_manifest, read_shard
+from xlstance.tables import SCHEMAS, hash_ids
 
 COLOCATED = "queries_colocated"
+Info = Callable[[], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,36 +76,67 @@ def is_source_published(folder: Folder, stamp: str) -> bool:
     return all(is_published(folder / table, stamp) for table in ("queries", "passages", "pairs"))
 
 
-def publish_source(folder: Folder, source: TrainingSet, stamp: str, shards: int, info: Mapping[str, Any]) -> None:
+def publish_source(folder: Folder, source: CorpusStream, stamp: str, shards: int, info: Info = dict) -> None:
     """Writes the three tables of a source, each shard holding what belongs together.
+
+    Passages and pairs pass through block by block; of a passage sixteen bytes are kept, and the queries as they are.
+
+    Args:
+        folder: where to.
+        source: the source; its streams are read to their ends.
+        stamp: the fingerprint of settings and inputs.
+        shards: number of files of each table.
+        info: asked at the end for the facts to keep in the manifests.
 
     Raises:
         DataError: if a pair refers to a text that is not there.
+        StorageError: if a folder holds the result of other settings or inputs.
     """
-    asked = _rows_of(source.pairs, "query_id", source.queries, folder)
-    pair_key = source.passages["group_id"].take(_rows_of(source.pairs, "passage_id", source.passages, folder))
-    # The first pair of a query group decides its shard; a group of no pair goes by its own id.
-    query_group = source.queries["group_id"]
-    first = pc.index_in(query_group, query_group.take(asked))
-    query_key = pc.coalesce(pair_key.take(first), query_group)
-    parts = [hash_ids(key) % np.uint64(shards) for key in (pair_key, query_key.take(asked))]
-    colocated = bool((parts[0] == parts[1]).all())
-    write_table(folder / "queries", "queries", source.queries, stamp, shards=shards, key=query_key, info=info)
-    group = source.passages["group_id"]
-    write_table(folder / "passages", "passages", source.passages, stamp, shards=shards, key=group, info=info)
-    pairs_info = {**info, COLOCATED: colocated}
-    write_table(folder / "pairs", "pairs", source.pairs, stamp, shards=shards, key=pair_key, info=pairs_info)
+    is_source_published(folder, stamp)  # nothing is overwritten
+    shard_of_passage = IdMap()
+    passages = ShardWriters(folder / "passages", "passages", stamp, shards)
+    pairs = ShardWriters(folder / "pairs", "pairs", stamp, shards)
+    texts = ShardWriters(folder / "queries", "queries", stamp, shards)
+    with passages, pairs, texts:
+        for block in ahead(source.passages):
+            part = _part(block["group_id"], shards)
+            shard_of_passage.add(hash_ids(block["passage_id"]), part)
+            passages.write(block, part)
+        queries = pa.concat_tables([SCHEMAS["queries"].empty_table(), *source.queries])
+        row_of_query = IdMap()
+        row_of_query.add(hash_ids(queries["query_id"]), np.arange(len(queries), dtype=np.int32))
+        group, names = pd.factorize(queries["group_id"].to_pandas())
+        shard_of_group = np.full(len(names), -1, np.int32)  # that of the group's first pair
+        together = True
+        for block in ahead(pairs_of(source.judgements, folder.path.rpartition("/")[2])):
+            asked = group[_found(block, "query_id", row_of_query, folder)]
+            part = _found(block, "passage_id", shard_of_passage, folder)
+            firsts, rows = np.unique(asked, return_index=True)
+            new = shard_of_group[firsts] < 0
+            shard_of_group[firsts[new]] = part[rows[new]]
+            together &= bool((shard_of_group[asked] == part).all())
+            pairs.write(block, part)
+        part = shard_of_group[group]
+        texts.write(queries, np.where(part < 0, _part(queries["group_id"], shards), part))
+        notes = info()
+        texts.publish(notes)
+        passages.publish(notes)
+        pairs.publish({**notes, COLOCATED: together})
 
 
-def _rows_of(pairs: pa.Table, column: str, texts: pa.Table, folder: Folder) -> pa.ChunkedArray:
-    """The row of the text that each pair refers to."""
-    rows = pc.index_in(pairs[column], texts[column])
-    if rows.null_count:
-        pair = pairs.slice(pc.index(pc.is_null(rows), True).as_py(), 1).to_pylist()[0]
+def _part(keys: pa.ChunkedArray, shards: int) -> npt.NDArray[np.int32]:
+    return (hash_ids(keys) % np.uint64(shards)).astype(np.int32)
+
+
+def _found(pairs: pa.Table, column: str, known: IdMap, folder: Folder) -> npt.NDArray[np.int32]:
+    """What is known of the text that each pair refers to."""
+    values = known.get(hash_ids(pairs[column]))
+    if (values < 0).any():
+        pair = pairs.slice(int(np.argmax(values < 0)), 1).to_pylist()[0]
         raise DataError(
             f"{folder}: pair {pair['pair_id']!r} refers to {column} {pair[column]!r}, which stands in no table"
         )
-    return rows
+    return values
 
 
 def colocated(data: TrainingData) -> bool:

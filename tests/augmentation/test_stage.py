@@ -76,7 +76,7 @@ def lexicons(tmp_path: Path) -> Path:
 
 
 def publish(folder: Path, source: TrainingSet, shards: int = 4, stamp: str = "stamp") -> TrainingData:
-    publish_source(Folder(folder), source, stamp, shards, {})
+    publish_source(Folder(folder), source.stream, stamp, shards)
     return published(Folder(folder), "world")
 
 

@@ -51,7 +51,7 @@ def publish_corpora(settings: ExperimentSettings, root: Folder) -> dict[str, Tra
         stamp = fingerprint(source, seed, shards, world, file_hashes(source, settings.data))
         if not is_source_published(folder, stamp):
             read = read_source(source, settings.data, seed, settings.miniature)
-            publish_source(folder, read, stamp, shards, {"notes": list(read.notes)})
+            publish_source(folder, read.stream, stamp, shards, lambda: {"notes": list(read.notes)})
         data[source.name] = published(folder, source.name, bitext=source.name in settings.bitext)
     for augmentation in settings.augmentations:
         prepared, lexicons = _with_lexicons(augmentation, settings, root)
