@@ -103,8 +103,9 @@ def _unpacked(file: IO[bytes], size: int) -> Iterator[bytes | zlib.error]:
     while packed := packed or file.read(1 << 20):
         if unpacker.eof:
             packed = packed.lstrip(b"\0")
-            if packed:
-                unpacker = zlib.decompressobj(wbits=31)
+            if not packed:
+                continue
+            unpacker = zlib.decompressobj(wbits=31)
         before = unpacker.copy()
         try:
             data = unpacker.decompress(packed, size)

@@ -68,6 +68,8 @@ def value_at(row: Any, column: pa.Field) -> Any:
             value = value.get(part)
         else:
             raise ValueError(f"{column.name!r}: {type(value).__name__} where an object is wanted")
+    if isinstance(value, bytes):
+        value = value.decode()
     if value is not None and pa.types.is_string(column.type):
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise ValueError(f"{column.name!r} is a {type(value).__name__}; text is wanted")

@@ -1,7 +1,7 @@
 """Rows of a file as blocks of named columns, each row with its number for messages."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,29 @@ class Records:
         unit: what its rows are counted in: ``line`` from 1, or ``row`` from 0.
         numbers: each row's number; ``[rows] int64``.
         table: the columns.
+        items: where a row of the file holds a list of rows, each one's place in its list, from 0; ``[rows] int64``.
     """
 
     path: Path | str
     unit: str
     numbers: npt.NDArray[np.int64]
     table: pa.Table
+    items: npt.NDArray[np.int64] | None = None
+
+    def place(self, index: int) -> str:
+        """Where in the file a row stands."""
+        item = "" if self.items is None else f", item {self.items[index]}"
+        return f"{self.unit} {self.numbers[index]}{item}"
+
+    def where(self, keep: Any) -> "Records":
+        """The rows to keep: ``[rows] bool``, of NumPy or Arrow without nulls."""
+        keep = np.asarray(keep, dtype=bool)
+        return replace(
+            self,
+            numbers=self.numbers[keep],
+            table=self.table.filter(pa.array(keep)),
+            items=None if self.items is None else self.items[keep],
+        )
 
     def without(self, wrong: Any, bad: BadRows, reason: str, shown: str = "") -> "Records":
         """The rows that are not wrong; the others are told to ``bad``.
@@ -51,10 +68,8 @@ class Records:
             row = self.table.slice(index, 1).to_pylist()[0]
             value = f" ({row[shown]!r})" if shown else ""
             content = json.dumps(row, ensure_ascii=False, default=str)
-            bad.add(self.path, f"{self.unit} {self.numbers[index]}", f"{reason}{value}", content)
-        return Records(
-            path=self.path, unit=self.unit, numbers=self.numbers[~wrong], table=self.table.filter(pa.array(~wrong))
-        )
+            bad.add(self.path, self.place(index), f"{reason}{value}", content)
+        return self.where(~wrong)
 
 
 def complete(block: Records, columns: pa.Schema, bad: BadRows) -> Records:

@@ -15,6 +15,9 @@ from xlstance.corpora.lines import Chunk, read_chunks, row_ends
 from xlstance.corpora.records import Records, nullable
 from xlstance.errors import DataError
 
+_BEFORE_QUOTE = np.frombuffer(b',\n"', dtype=np.uint8)
+_BEHIND_QUOTE = np.frombuffer(b',\r\n"', dtype=np.uint8)
+
 
 def read_separated(
     path: Path, columns: pa.Schema, bad: BadRows, names: Sequence[str], separator: str
@@ -75,6 +78,8 @@ def _parse(path: Path, chunk: Chunk, columns: pa.Schema, bad: BadRows, names: li
     )
     read = pacsv.ReadOptions(column_names=names, block_size=len(data) + 1)
     try:
+        if quoted and not _quotes_stand_well(data):
+            raise pa.ArrowInvalid("a quote inside a value")
         table = pacsv.read_csv(pa.BufferReader(data), read_options=read, parse_options=parse, convert_options=convert)
         if len(table) != len(ends):
             raise pa.ArrowInvalid("a blank line, or a line broken by a carriage return")
@@ -82,6 +87,14 @@ def _parse(path: Path, chunk: Chunk, columns: pa.Schema, bad: BadRows, names: li
     except (pa.ArrowException, UnicodeDecodeError):
         rows = [(int(number), chunk.data[start:end]) for number, start, end in zip(numbers, starts, ends, strict=True)]
         return _row_by_row(path, rows, columns, bad, names, separator)
+
+
+def _quotes_stand_well(data: bytes) -> bool:
+    """Whether quotes open at the start of values and close at their ends; Arrow's parser takes others too."""
+    padded = np.frombuffer(b"\n" + data + b"\n", dtype=np.uint8)
+    quotes = np.flatnonzero(padded == ord('"'))
+    before, behind = padded[quotes[::2] - 1], padded[quotes[1::2] + 1]
+    return bool(np.isin(before, _BEFORE_QUOTE).all() and np.isin(behind, _BEHIND_QUOTE).all())
 
 
 def _newlines_before(data: bytes, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -130,7 +143,7 @@ def _split(row: str, separator: str) -> list[str]:
     """The values of one row, without its line end."""
     row = row.removesuffix("\n").removesuffix("\r")
     if separator == " ":
-        return row.split()
+        return [value for value in re.split(r"[ \t]+", row) if value]
     if separator == "\t":
         return row.split("\t")
     return next(csv.reader([row], strict=True), [])

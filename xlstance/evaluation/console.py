@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from xlstance.evaluation.results import COLUMNS, benchmark_names, best_arms, caution, mean_figure, seeds_of
+from xlstance.evaluation.results import COLUMNS, benchmark_names, best_arms, caution, leakage_note, mean_figure, seeds_of
 
 
 def format_table(results: Mapping[str, Any]) -> str:
@@ -27,7 +27,8 @@ def format_table(results: Mapping[str, Any]) -> str:
             cells.append(_right([column.title + " ", *shown]))
         head, *body = ("  ".join(line).rstrip() for line in zip(*cells, strict=True))
         blocks.append("\n".join([benchmark, head, "-" * len(head), *body]))
-    return "\n\n".join([*blocks, f"* best of the column. {caution(results)}"])
+    notes = [f"* best of the column. {caution(results)}", leakage_note(results)]
+    return "\n\n".join([*blocks, "\n".join(note for note in notes if note)])
 
 
 def _right(texts: list[str]) -> list[str]:

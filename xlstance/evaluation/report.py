@@ -18,8 +18,10 @@ from xlstance.evaluation.results import (
     benchmark_names,
     best_arms,
     caution,
+    leakage_note,
     mean_figure,
     seeds_of,
+    trained_on_leaks,
 )
 
 _MAPS = COLUMNS[:3]  # mono, cross, multi
@@ -59,6 +61,9 @@ def render_report(results: Mapping[str, Any], training_metrics: Sequence[Mapping
         hues=HUES,
         summary=_summary(results),
         caution=caution(results),
+        leakage_note=leakage_note(results),
+        trained_on_leaks=trained_on_leaks(results),
+        leakage=_leakage(results),
         synthetic=any(_is_synthetic(_notes(results, name)) for name in benchmark_names(results)),
         benchmarks=[_benchmark(results, name) for name in benchmark_names(results)],
         curves=_curves(training_metrics, list(arms)),
@@ -67,6 +72,17 @@ def render_report(results: Mapping[str, Any], training_metrics: Sequence[Mapping
         machine=results["machine"],
         code_version=results["code_version"],
     )
+
+
+def _leakage(results: Mapping[str, Any]) -> dict[str, list[tuple[str, int, int]]]:
+    """(name, leaking, warned) by source, benchmark and rule; empty where the audit found nothing."""
+    found = results.get("leakage") or {}
+    parts = {"source": "by_source", "benchmark": "by_benchmark", "rule": "by_rule"}
+    tables = {
+        title: [(name, part["leaking"], part["warned"]) for name, part in found.get(key, {}).items()]
+        for title, key in parts.items()
+    }
+    return tables if any(leaking or warned for _, leaking, warned in tables["source"]) else {}
 
 
 def _summary(results: Mapping[str, Any]) -> str:

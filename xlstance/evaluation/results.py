@@ -69,18 +69,24 @@ COLUMNS = (
 
 
 def make_results(
-    arms: Sequence[ArmResult], settings: Mapping[str, Any], *, root: str | Path | None = None
+    arms: Sequence[ArmResult],
+    settings: Mapping[str, Any],
+    *,
+    leakage: Mapping[str, Any] | None = None,
+    root: str | Path | None = None,
 ) -> dict[str, Any]:
     """The content of ``results.json``.
 
     Args:
         arms: every arm and seed, in the order in which tables show them.
         settings: the settings of the experiment, plain values.
+        leakage: what the audit of the training data found, as in ``leakage.json``; empty if nothing was trained.
         root: a folder in the checkout that the code runs from; the package's own folder if None.
     """
     return {
         "schema": SCHEMA,
         "settings": dict(settings),
+        "leakage": dict(leakage or {}),
         "code_version": code_version(root or Path(__file__).parent),
         "machine": machine(),
         "arms": [dataclasses.asdict(arm) for arm in arms],
@@ -178,6 +184,26 @@ def caution(results: Mapping[str, Any]) -> str:
         return "One seed per arm and no significance test: a lead may be chance."
     runs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return f"Means over {runs} seeds per arm; this table holds no significance test."
+
+
+def trained_on_leaks(results: Mapping[str, Any]) -> bool:
+    """Whether training data that hold what a benchmark holds were allowed."""
+    leakage = results.get("leakage") or {}
+    return leakage.get("on_leakage") == "allow" and leakage["leaking"] > 0
+
+
+def leakage_note(results: Mapping[str, Any]) -> str:
+    """What the leakage audit found, in a sentence; empty if nothing was audited."""
+    leakage = results.get("leakage") or {}
+    if not leakage.get("rows"):
+        return ""
+    of_all = f"{leakage['leaking']:,} of {leakage['rows']:,} training and development pairs"
+    if trained_on_leaks(results):
+        return f"Leakage: {of_all} hold what a benchmark holds, and were allowed. These figures are no test."
+    if leakage["leaking"]:
+        return f"Leakage audit: {of_all} held what a benchmark holds, and were left out."
+    warned = f"; {leakage['warned']:,} share less than makes a leak" if leakage["warned"] else ""
+    return f"Leakage audit: none of {leakage['rows']:,} training and development pairs holds what a benchmark holds{warned}."
 
 
 def _cpu_model() -> str:
