@@ -20,12 +20,14 @@ LAYERS = (
     {"encoders", "ranking", "training_data", "streams", "session", "leakage"},
     {"corpora", "augmentation", "training", "retrieval", "evaluation"},
     {"experiment", "sweep"},
+    {"data_cli"},
     {"cli"},
 )
 LAYER_OF = {name: height for height, names in enumerate(LAYERS) for name in names}
 
 WITHOUT_RAY = (
-    *("encoders", "ranking", "storage", "settings", "training_data", "corpora.registry", "corpora.miniature"),
+    *("encoders", "ranking", "storage", "settings", "training_data", "leakage"),
+    *("corpora.registry", "corpora.miniature", "corpora.catalog", "corpora.fetch"),
     *("augmentation.code_switching", "augmentation.pairing", "retrieval.search"),
     *("training.plan", "training.loss", "training.store", "training.loop", "training.torchrun"),
     *("evaluation.metrics", "evaluation.bias", "evaluation.protocol", "evaluation.results", "evaluation.report"),

@@ -1,6 +1,7 @@
 """The command line: one subcommand per job, the settings of each as options, 2 as the exit code of a user's mistake.
 
 xlstance experiment --config jobs/configs/quickstart.yaml --training.sampler.alpha 0.25
+xlstance fetch xquad-r --into data
 """
 
 import difflib
@@ -10,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from xlstance import __version__
@@ -26,23 +28,45 @@ _QUIET = {
 
 @dataclass(frozen=True)
 class _Command:
-    """A subcommand: its help, and what it does with the experiment's settings."""
+    """A subcommand: its help, and what it does with the arguments behind its name."""
 
     summary: str
-    run: Callable[[Any], object]
+    run: Callable[[Sequence[str]], object]
 
 
 def _commands() -> dict[str, _Command]:
+    from xlstance import data_cli
     from xlstance.experiment import run
 
-    return {
-        "experiment": _Command(
-            "run everything: corpora, augmentation, training, retrieval, evaluation, report", run.run_experiment
-        ),
-        "augment": _Command("read the corpora and publish the augmented pairs", run.run_augmentation),
-        "prepare": _Command("make all that `torchrun jobs/train.py` reads", run.run_preparation),
-        "train": _Command("train every arm, without evaluating it", run.run_training),
+    def job(name: str, summary: str, work: Callable[[Any], object]) -> _Command:
+        return _Command(summary, partial(_run_job, name, summary, work))
+
+    summaries = {
+        "experiment": "run everything: corpora, augmentation, training, retrieval, evaluation, report",
+        "augment": "read the corpora and publish the augmented pairs",
+        "prepare": "make all that `torchrun jobs/train.py` reads",
+        "train": "train every arm, without evaluating it",
     }
+    works = (run.run_experiment, run.run_augmentation, run.run_preparation, run.run_training)
+    return {
+        **{name: job(name, text, work) for (name, text), work in zip(summaries.items(), works, strict=True)},
+        "corpora": _Command("list the known sources, or describe those that are named", data_cli.run_corpora),
+        "fetch": _Command("download sources from their publishers", data_cli.run_fetch),
+        "leakage": _Command("find the training rows that hold what an evaluation set holds", data_cli.run_leakage),
+    }
+
+
+def _run_job(name: str, summary: str, work: Callable[[Any], object], arguments: Sequence[str]) -> None:
+    """Reads an experiment's settings and does the job."""
+    from xlstance.experiment.settings import ExperimentSettings
+    from xlstance.settings import make_parser, parse
+
+    parser = make_parser(ExperimentSettings, summary, f"xlstance {name}")
+    if not arguments:
+        raise UserError(
+            f"xlstance {name} needs settings: give --config FILE (ready ones stand in jobs/configs), or --help"
+        )
+    work(parse(ExperimentSettings, parser, arguments))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -87,16 +111,7 @@ def _run(arguments: Sequence[str]) -> int:
             f"there is no command {arguments[0]!r}; the commands are {', '.join(commands)}"
             + (f"; did you mean {near[0]}?" if near else "")
         )
-    from xlstance.experiment.settings import ExperimentSettings
-    from xlstance.settings import make_parser, parse
-
-    name, *rest = arguments
-    parser = make_parser(ExperimentSettings, commands[name].summary, f"xlstance {name}")
-    if not rest:
-        raise UserError(
-            f"xlstance {name} needs settings: give --config FILE (ready ones stand in jobs/configs), or --help"
-        )
-    commands[name].run(parse(ExperimentSettings, parser, rest))
+    commands[arguments[0]].run(arguments[1:])
     return 0
 
 
@@ -105,13 +120,14 @@ def _usage() -> str:
     return "\n".join(
         [
             "usage: xlstance COMMAND --config FILE [--SETTING VALUE ...]",
+            "       xlstance corpora [NAME ...] | fetch NAME ... --into DIR | leakage --train PATH ... --eval PATH ...",
             "",
             "Trains and proves multilingual retrievers with little language bias.",
             "",
             "commands:",
             *lines,
             "",
-            "`xlstance COMMAND --help` lists every setting, `--print_config` prints them as YAML.",
+            "`xlstance COMMAND --help` lists every setting, `--print_config` prints a job's as YAML.",
         ]
     )
 

@@ -50,10 +50,11 @@ def _dump(content: Any) -> str:
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-class _Parser(ArgumentParser):  # type: ignore[misc]
+class LineParser(ArgumentParser):  # type: ignore[misc]
     """Says an error in one line, with the nearest name that is known, and exits with 2."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raises what is wrong as a SettingsError; called by the parser."""
         raise SettingsError(_one_line(message, self))
 
 
@@ -68,7 +69,7 @@ def make_parser(settings: type, description: str, program: str) -> ArgumentParse
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
     set_loader("yaml", _load, exceptions=(yaml.YAMLError,))
     set_dumper("yaml", _dump)
-    parser = _Parser(prog=program, description=description, default_env=False)
+    parser = LineParser(prog=program, description=description, default_env=False)
     parser.add_argument("--config", action="config", help="YAML file of settings; what the command line says wins")
     parser.add_class_arguments(settings, None)
     return parser

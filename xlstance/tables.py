@@ -152,10 +152,15 @@ def check_language(code: object, where: str = "") -> str:
     Raises:
         DataError: if it is none. YAML 1.1 reads a bare ``no`` as false; the settings reader of this project does not.
     """
-    if not isinstance(code, str) or not _LANGUAGE.fullmatch(code):
+    if not isinstance(code, str) or not is_language(code):
         place = f"{where}: " if where else ""
         raise DataError(f"{place}{code!r} is no language code; give a BCP 47 code such as en, fi or zh-Hant")
     return code
+
+
+def is_language(code: object) -> bool:
+    """Whether something is a language code as ``check_language`` takes it."""
+    return isinstance(code, str) and bool(_LANGUAGE.fullmatch(code))
 
 
 def hash_ids(ids: pa.Array | pa.ChunkedArray | list[str]) -> npt.NDArray[np.uint64]:

@@ -15,6 +15,7 @@ from xlstance.errors import StorageError
 from xlstance.evaluation.console import format_table
 from xlstance.evaluation.report import render_report
 from xlstance.evaluation.results import ArmResult, make_results, write_results
+from xlstance.experiment.audit import LEAKAGE
 from xlstance.experiment.data import Prepared, prepare_training, publish_benchmarks, publish_corpora
 from xlstance.experiment.progress import follow
 from xlstance.experiment.score import Scoring, score
@@ -41,7 +42,7 @@ def run_experiment(settings: ExperimentSettings) -> dict[str, Any]:
     with ray_session(_cpus(settings)):
         with _stage(root, "corpora"):
             benchmarks = publish_benchmarks(settings, root)
-            data = publish_corpora(settings, root)
+            data = publish_corpora(settings, root, benchmarks)
             _claim_root(settings, root)
         runs = _train(settings, root, data)
         with _stage(root, "retrieval and evaluation"):
@@ -53,6 +54,7 @@ def run_experiment(settings: ExperimentSettings) -> dict[str, Any]:
             if arm.compare
         ],
         dataclasses.asdict(settings),
+        leakage=json.loads(root.read(LEAKAGE)) if root.exists(LEAKAGE) else {},
     )
     write_results(root, results)
     metrics = [json.loads(line) for line in _gather_metrics(root, list(runs.values())).splitlines()]
@@ -65,7 +67,7 @@ def run_augmentation(settings: ExperimentSettings) -> None:
     """Reads the corpora and publishes the augmented pairs."""
     root = _open_root(settings)
     with ray_session(_cpus(settings)), _stage(root, "corpora"):
-        for data in publish_corpora(settings, root).values():
+        for data in publish_corpora(settings, root, publish_benchmarks(settings, root)).values():
             print(f"{data.name}: {data.rows} pairs in {data.pairs}")
 
 
@@ -73,7 +75,7 @@ def run_preparation(settings: ExperimentSettings) -> Path:
     """Makes all that training reads, and the list of runs that ``torchrun jobs/train.py`` takes."""
     root = _open_root(settings)
     with ray_session(_cpus(settings)), _stage(root, "corpora"):
-        data = publish_corpora(settings, root)
+        data = publish_corpora(settings, root, publish_benchmarks(settings, root))
         _claim_root(settings, root)
     with _stage(root, "preparation"):
         runs = _plan_runs(settings, root, prepare_training(settings, root, data))
@@ -87,7 +89,7 @@ def run_training(settings: ExperimentSettings) -> None:
     root = _open_root(settings)
     with ray_session(_cpus(settings)):
         with _stage(root, "corpora"):
-            data = publish_corpora(settings, root)
+            data = publish_corpora(settings, root, publish_benchmarks(settings, root))
             _claim_root(settings, root)
         for run in _train(settings, root, data).values():
             print(f"{run.name}: {run.output}")

@@ -10,6 +10,7 @@ from xlstance.corpora.miniature import MiniatureSettings
 from xlstance.corpora.registry import BenchmarkSource, Source
 from xlstance.encoders import EncoderSettings
 from xlstance.errors import SettingsError
+from xlstance.experiment.audit import OnLeakage
 from xlstance.training.settings import TrainingSettings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -141,6 +142,8 @@ class ExperimentSettings:
         encoder: what is trained.
         vocabulary: of an encoder from scratch.
         start: of a static encoder from scratch.
+        leakage: what becomes of training rows that hold what a benchmark holds: ``stop`` before training, ``drop``
+            them, or ``allow`` them and say so in the report.
         training: what all arms have in common.
         arms: what is compared.
         retrieval: encoding and search.
@@ -159,6 +162,7 @@ class ExperimentSettings:
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     vocabulary: VocabularySettings = field(default_factory=VocabularySettings)
     start: StartSettings = field(default_factory=StartSettings)
+    leakage: OnLeakage = "stop"
     training: TrainingSettings = field(default_factory=TrainingSettings)
     arms: list[Arm] = field(default_factory=list)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)

@@ -1,0 +1,240 @@
+"""The leakage audit as a stage: published pairs against the published evaluation sets, shard by shard on Ray Data."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from xlstance.errors import DataError
+from xlstance.leakage.audit import audit_rows, count_rows, summarise
+from xlstance.leakage.index import EvaluationIndex, EvaluationSet, build_index
+from xlstance.storage import Folder, fingerprint, read_manifest, read_metadata, read_shard, read_table
+from xlstance.streams import Output, Shard, run_stream
+from xlstance.tables import make_table
+from xlstance.training_data import COLOCATED, TrainingData, colocated, manifests_of_shard, read_shard_of
+
+OnLeakage = Literal["stop", "drop", "allow"]
+"""``stop`` before training, ``drop`` the leaking pairs, or ``allow`` them and say so wherever the figures stand."""
+
+LEAKAGE = "leakage.json"
+_COUNTS_KEY = b"xlstance.rows"
+_BLANK = "-/"  # begins the ids of what stands in for a missing text
+_NAMED = 5  # leaking rows in the message that stops a run
+
+
+def open_index(benchmarks: Mapping[str, Folder], folder: Folder) -> Folder:
+    """Builds the index of published benchmarks, unless it is there; returns its folder."""
+
+    def tables(benchmark: Folder, table: str) -> Iterator[pa.Table]:
+        for file in read_manifest(benchmark / table).files:
+            yield read_shard(benchmark / table, file, table)
+
+    sets = [
+        EvaluationSet(name=name, queries=tables(own, "queries"), passages=tables(own, "passages"))
+        for name, own in benchmarks.items()
+    ]
+    stamps = {
+        name: [read_manifest(own / table).fingerprint for table in ("queries", "passages")]
+        for name, own in benchmarks.items()
+    }
+    build_index(folder, sets, fingerprint(stamps, list(stamps)))
+    return folder
+
+
+def find_leaks(source: TrainingData, index: Folder, folder: Folder, *, workers: int) -> None:
+    """Audits a source and publishes its table ``leaks``.
+
+    Args:
+        source: the pairs.
+        index: of the evaluation sets, as ``open_index`` returns it.
+        folder: where the table goes.
+        workers: size of the worker pool; 0 works in this process.
+    """
+    stamp = read_manifest(index).fingerprint
+    output = {"leaks": Output(folder=folder, table="leaks")}
+    shards = [
+        Shard(
+            stamp=fingerprint("leaks", stamp, manifests_of_shard(source, number), number),
+            payload={"index": number},
+            outputs=output,
+        )
+        for number in range(source.shards)
+    ]
+    stamps = {folder.uri: fingerprint("leaks", stamp, source.stamps)}
+    run_stream(partial(_Audit, source, index), shards, stamps, label=f"leakage audit: {source.name}", workers=workers)
+
+
+class _Audit:
+    def __init__(self, source: TrainingData, index: Folder) -> None:
+        self._source, self._index = source, EvaluationIndex(index)
+
+    def __call__(self, payload: Mapping[str, Any]) -> dict[str, pa.Table]:
+        number, source = payload["index"], self._source
+        pairs, queries, passages = read_shard_of([source], number)
+        every = pairs if colocated(source) else read_table(source.pairs, "pairs")
+        lone = [
+            _lone(_own(source.queries[0], number, "queries"), "query_id", every),
+            _lone(_own(source.passages[0], number, "passages"), "passage_id", every),
+        ]
+        # A pair needs both of its texts; where one is missing an empty one stands in, which matches nothing.
+        langs = {*queries["lang"].unique().to_pylist(), *passages["lang"].unique().to_pylist()}
+        queries, passages = (pa.concat_tables([texts, _blanks(texts, langs)]) for texts in (queries, passages))
+        pairs = pa.concat_tables([pairs, *lone])
+        leaks = audit_rows(pairs, queries, passages, self._index)
+        counts = json.dumps(count_rows(pairs, queries)).encode()
+        return {"leaks": leaks.replace_schema_metadata({**leaks.schema.metadata, _COUNTS_KEY: counts})}
+
+
+def _lone(texts: pa.Table, column: str, pairs: pa.Table) -> pa.Table:
+    """A pair for each text that none refers to: a negative, or a translation that pairing may take."""
+    lone = texts.filter(pc.invert(pc.is_in(texts[column], pc.unique(pairs[column]))))
+    blanks = pc.binary_join_element_wise(_BLANK, lone["lang"], "")
+    other = "passage_id" if column == "query_id" else "query_id"
+    columns = {"pair_id": lone[column], column: lone[column], other: blanks, "source": [_BLANK] * len(lone)}
+    return make_table("pairs", columns)
+
+
+def _blanks(texts: pa.Table, langs: Iterable[str]) -> pa.Table:
+    """An empty text in each language."""
+    row = dict.fromkeys(texts.column_names) | {"text": "", "group_id": _BLANK}
+    rows = [{**row, texts.column_names[0]: f"{_BLANK}{lang}", "lang": lang} for lang in sorted(langs)]
+    return pa.Table.from_pylist(rows, schema=texts.schema)
+
+
+def summary_of(leaks: Mapping[str, Folder]) -> dict[str, Any]:
+    """The content of ``leakage.json`` for audited sources, by name: the counts of all together, and ``by_source``."""
+
+    def summary(folders: Sequence[Folder]) -> dict[str, Any]:
+        files = [(folder, file) for folder in folders for file in read_manifest(folder).files]
+        rows: Counter[str] = Counter()
+        for folder, file in files:
+            rows.update(json.loads(read_metadata(folder, file)[_COUNTS_KEY]))
+        return summarise((read_shard(folder, file, "leaks") for folder, file in files), rows)
+
+    counted = {name: summary([folder]) for name, folder in leaks.items()}
+    parts = {name: {key: part[key] for key in ("rows", "leaking", "warned")} for name, part in counted.items()}
+    return {**summary(list(leaks.values())), "by_source": parts}
+
+
+def refuse_leaks(leaks: Mapping[str, Folder]) -> None:
+    """Stops a run whose training data leak.
+
+    Raises:
+        DataError: naming the first leaking rows of each source, and where the others stand.
+    """
+    clauses = []
+    for name, folder in leaks.items():
+        found = read_table(folder, "leaks", ["pair_id", "benchmark", "evaluation_id", "rule", "leak"])
+        rows = found.filter(found["leak"]).to_pandas().drop_duplicates("pair_id")
+        if len(rows):
+            named = [
+                f"{row.pair_id} ({row.rule} of {row.benchmark} {row.evaluation_id})"
+                for row in rows[:_NAMED].itertuples()
+            ]
+            more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
+            clauses.append(f"{len(rows)} pairs of {name}: {', '.join(named)}{more}, in {folder}")
+    if clauses:
+        raise DataError(
+            f"the training data hold what the evaluation sets hold: {'; '.join(clauses)}. "
+            "Set `leakage: drop` to leave them out, or `leakage: allow` to train on them and have the report say so"
+        )
+
+
+def without_leaks(source: TrainingData, leaks: Folder, folder: Folder, *, workers: int) -> TrainingData:
+    """Publishes a source again without its leaking pairs and what no other pair needs of their texts.
+
+    Args:
+        source: as it was audited; its first folders of texts are its own, the others' are clean already.
+        leaks: folder of its findings.
+        folder: where the new tables go.
+        workers: size of the worker pool.
+
+    Returns:
+        The source without leaks.
+    """
+    tables = {"pairs": source.pairs, "queries": source.queries[0], "passages": source.passages[0]}
+    outputs = {table: Output(folder=folder / table, table=table) for table in tables}
+    stamp = read_manifest(leaks).fingerprint
+    shards = [
+        Shard(stamp=fingerprint("clean", stamp, number), payload={"index": number}, outputs=outputs)
+        for number in range(source.shards)
+    ]
+    run_stream(
+        partial(_Clean, source, leaks),
+        shards,
+        {output.folder.uri: fingerprint("clean", stamp) for output in outputs.values()},
+        label=f"leaks left out: {source.name}",
+        workers=workers,
+        info={**read_manifest(source.pairs).info, COLOCATED: colocated(source)},
+    )
+    return replace(
+        source,
+        pairs=folder / "pairs",
+        queries=(folder / "queries", *source.queries[1:]),
+        passages=(folder / "passages", *source.passages[1:]),
+    )
+
+
+class _Clean:
+    """Writes a shard anew."""
+
+    def __init__(self, source: TrainingData, leaks: Folder) -> None:
+        self._source, self._leaks = source, leaks
+
+    def __call__(self, payload: Mapping[str, Any]) -> dict[str, pa.Table]:
+        index, source = payload["index"], self._source
+        pairs = _own(source.pairs, index, "pairs")
+        named = len(pairs["negatives"].combine_chunks().flatten()) > 0
+        # Where a text is asked for or named in other shards too, what becomes of it is told by all of them.
+        if colocated(source) and not named:
+            every, found = pairs, _own(self._leaks, index, "leaks")
+        else:
+            every, found = read_table(source.pairs, "pairs"), read_table(self._leaks, "leaks")
+        leaking = pc.unique(found.filter(found["leak"])["pair_id"])
+        kept = pc.invert(pc.is_in(every["pair_id"], leaking))
+        wrong, right = every.filter(pc.invert(kept)), every.filter(kept)
+        queries, passages = _own(source.queries[0], index, "queries"), _own(source.passages[0], index, "passages")
+        pairs = pairs.filter(pc.invert(pc.is_in(pairs["pair_id"], leaking)))
+        if named:
+            texts = read_table(source.passages[0], "passages", ["passage_id", "group_id"])
+            lost = _lost(texts, "passage_id", wrong, right, leaking)
+            pairs = _without_negatives(pairs, texts.filter(lost)["passage_id"])
+        return {
+            "pairs": pairs,
+            "queries": queries.filter(pc.invert(_lost(queries, "query_id", wrong, right, leaking))),
+            "passages": passages.filter(pc.invert(_lost(passages, "passage_id", wrong, right, leaking))),
+        }
+
+
+def _own(folder: Folder, index: int, table: str) -> pa.Table:
+    return read_shard(folder, read_manifest(folder).files[index], table)
+
+
+def _lost(texts: pa.Table, column: str, wrong: pa.Table, right: pa.Table, leaking: pa.Array) -> pa.ChunkedArray:
+    """Which texts go: those that leak or that only leaking pairs refer to, and their translations with them.
+
+    A translation stays where another pair of its group does.
+    """
+    needed = pc.is_in(texts[column], pc.unique(right[column]))
+    bad = pc.or_(pc.is_in(texts[column], pc.unique(wrong[column])), pc.is_in(texts[column], leaking))
+    groups = pc.and_not(
+        pc.is_in(texts["group_id"], pc.unique(texts.filter(bad)["group_id"])),
+        pc.is_in(texts["group_id"], pc.unique(texts.filter(needed)["group_id"])),
+    )
+    return pc.or_(pc.and_not(bad, needed), groups)
+
+
+def _without_negatives(pairs: pa.Table, gone: pa.ChunkedArray) -> pa.Table:
+    """The pairs without the negatives that are gone; nested by row, as few sources have any."""
+    removed = set(gone.to_pylist())
+    lists = [
+        None if negatives is None else [item for item in negatives if item["passage_id"] not in removed]
+        for negatives in pairs["negatives"].to_pylist()
+    ]
+    place = pairs.schema.get_field_index("negatives")
+    return pairs.set_column(place, pairs.schema.field(place), pa.array(lists, pairs.schema.field(place).type))
