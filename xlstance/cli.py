@@ -16,6 +16,7 @@ from typing import Any
 
 from xlstance import __version__
 from xlstance.errors import UserError
+from xlstance.progress import close_bars
 
 _QUIET = {
     # Ray, tokenizers and oneDNN speak of things that no user of this command can act on.
@@ -83,6 +84,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _run(arguments)
     except UserError as error:
+        close_bars()
         print(f"error: {error}", file=sys.stderr)
         return 2
 

@@ -13,3 +13,9 @@ def progress_bar(*arguments: Any, **options: Any) -> "tqdm[Any]":
     options["mininterval"] = 0.1 if sys.stderr.isatty() else _LOG_SECONDS
     made: tqdm[Any] = tqdm(*arguments, **options)
     return made
+
+
+def close_bars() -> None:
+    """Ends every bar that stands, so that what is said next has a line of its own."""
+    for bar in list(getattr(tqdm, "_instances", ())):
+        bar.close()

@@ -61,7 +61,7 @@ def evaluation_source(path: Path, name: str) -> BenchmarkSource | Source:
     if any(path.glob("corpus.jsonl*")):
         splits = sorted(file.name.partition(".")[0] for file in (path / "qrels").glob("*.tsv*"))
         return BenchmarkSource(name=name, format="beir", path=str(path), split="+".join(splits))
-    if any(is_language(file.name.partition(".")[0]) for file in path.glob("*.json*")):
+    if any(_named_language(file) for file in path.glob("*.json*")):
         return BenchmarkSource(name=name, format="lareqa", path=str(path))
     raise DataError(
         f"{path}: this is no evaluation set that can be told without settings; known are folders with {{lang}}.json "
@@ -84,7 +84,7 @@ def _first_row(path: Path) -> dict[str, object]:
             names = line.split("," if ending == "csv" else "\t")
             first = json.loads(line) if ending in ("jsonl", "ndjson") else dict.fromkeys(names)
     except (pa.ArrowException, OSError, ValueError, LookupError, StopIteration) as error:
-        raise DataError(f"{path} cannot be read ({error or 'it is empty'}); {what_is_there(path.parent)}") from error
+        raise DataError(f"{path} cannot be read ({str(error) or 'it is empty'}); {what_is_there(path.parent)}") from error
     return first if isinstance(first, dict) else {}
 
 
@@ -92,5 +92,10 @@ def _language_of(path: Path, first: dict[str, object]) -> str:
     """What the first row's ``lang`` or the file's name says: ``fi.parquet``, ``en_sentence10k.parquet``."""
     if is_language(first.get("lang")):
         return str(first["lang"])
+    return _named_language(path) or _UNDETERMINED
+
+
+def _named_language(path: Path) -> str:
+    """The language code that a file's name begins with; only two letters are no word."""
     part = re.split(r"[._]", path.name)[0]
-    return part if is_language(part) else _UNDETERMINED
+    return part if is_language(part) and len(part.partition("-")[0]) == 2 else ""
