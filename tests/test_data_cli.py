@@ -58,7 +58,7 @@ def test_leakage_between_files(files, capsys, workers, ray_session):
     assert main(["leakage", *paths, "--into", "out", "--workers", workers]) == 0
     text = capsys.readouterr().out
     assert "ngrams" in text
-    assert "rows: out/leaks" in text
+    assert "counts: out/leakage.json" in text
     summary = json.loads((files / "out" / "leakage.json").read_text())
     assert (summary["rows"], summary["leaking"]) == (10, 1)
     assert summary["by_language"]["de"] == {"rows": 1, "leaking": 1, "warned": 0}

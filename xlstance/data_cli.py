@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from xlstance.corpora.catalog import describe, find_entry, format_catalog, load_catalog
@@ -48,11 +49,12 @@ def run_leakage(arguments: Sequence[str]) -> None:
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="size of the worker pool; 0: this process")
     parser.add_argument("--shards", type=int, default=4, metavar="N", help="parts that the training data are cut into")
     given = parser.parse_args(list(arguments))
-    with ray_session(max(given.workers, 1)):
+    with ray_session(given.workers) if given.workers else nullcontext():
         summary = audit_paths(
             _named(given.train), _named(given.eval), Folder(given.into), workers=given.workers, shards=given.shards
         )
-    print(f"{format_summary(summary)}\n\nrows: {given.into}/leaks, counts: {given.into}/{LEAKAGE}")
+    tables = "\n".join(f"rows of {name}: {folder}" for name, folder in summary["tables"].items())
+    print(f"{format_summary(summary)}\n\n{tables}\ncounts: {given.into}/{LEAKAGE}")
 
 
 def _named(paths: Sequence[str]) -> dict[str, Path]:

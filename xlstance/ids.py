@@ -35,7 +35,8 @@ class IdSet:
         new[first[fresh]] = True
         run = unique[fresh]
         while self._runs and len(self._runs[-1]) < 2 * len(run):
-            run = np.sort(np.concatenate([self._runs.pop(), run]), kind="stable")
+            run = np.concatenate([self._runs.pop(), run])
+            run.sort(kind="stable")
         if len(run):
             self._runs.append(run)
         return new

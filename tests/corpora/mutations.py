@@ -30,7 +30,7 @@ def mutated_lines(draw: st.DrawFn, rows: Sequence[bytes]) -> Mutated:
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, max(len(lines) - 1, 0)))
         kind = draw(st.sampled_from(["flip", "cut", "double", "swap", "lose", "junk", "join"])) if lines else "junk"
-        index, line = lines[at] if lines else (None, b"")
+        line = lines[at][1] if lines else b""
         if kind == "flip" and line:
             place = draw(st.integers(0, len(line) - 1))
             byte = draw(st.integers(0, 255).filter(lambda value, old=line[place]: value != old))

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from xlstance.corpora.bad_rows import BadRows
 from xlstance.corpora.bitext import read_bitext
 from xlstance.errors import DataError
 
@@ -67,14 +68,37 @@ def test_limit_keeps_the_same_english_sentences_in_every_language(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["a\tb", "a b"], "row 2 has 1 columns"),
-        (["a\tb\tc"], "row 1 has 3 columns"),
-        (["a\tb", "a\t "], "row 2 has an empty side"),
+        (["a\tb", "a b"], "row 2: it has 1 columns"),
+        (["a\tb\tc"], "row 1: it has 3 columns"),
+        (["a\tb", "a\t "], "row 2: it has an empty side"),
     ],
 )
 def test_a_broken_row_is_named(tmp_path, rows, message):
     with pytest.raises(DataError, match=rf"de\.tsv: {message}"):
         read_bitext({"de": write(tmp_path / "de.tsv", *rows)})
+
+
+def test_bad_rows_are_put_aside_and_the_others_read(tmp_path):
+    path = tmp_path / "de.tsv"
+    path.write_bytes(b"\xef\xbb\xbfa\tb\nno tab\n\nc \xff\td\n\td\ne\tf\xe2\x80\xa8g\n")
+    bad = BadRows("quarantine")
+    made = read_bitext({"de": path}, bad=bad)
+    assert set(made.queries["text"].to_pylist()) == {"a", "b", "e", "f\u2028g"}
+    assert bad.table["place"].to_pylist() == ["row 2", "row 3", "row 4", "row 5"]
+    with pytest.raises(DataError, match=r"de\.tsv: row 4: it is not UTF-8"):
+        read_bitext({"de": write_bytes(path, b"a\tb\na\tb\na\tb\nc \xff\td\n")})
+    with pytest.raises(DataError, match="no row with two full columns is left"):
+        read_bitext({"de": write_bytes(path, b"a\n")}, bad=BadRows("quarantine"))
+    packed = tmp_path / "cut.tsv.gz"
+    bad = BadRows("quarantine")
+    made = read_bitext({"de": write_bytes(packed, gzip.compress(b"a\tb\nc\td\n")[:-4])}, bad=bad)
+    assert set(made.queries["text"].to_pylist()) == {"a", "b", "c", "d"}
+    assert len(bad) == 1
+
+
+def write_bytes(path, data):
+    path.write_bytes(data)
+    return path
 
 
 def test_files_that_cannot_be_read_are_named(files, tmp_path):

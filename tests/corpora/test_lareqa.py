@@ -1,12 +1,17 @@
 import bisect
+import contextlib
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from mutations import mutated_bytes
 
+from xlstance.corpora.bad_rows import BadRows
 from xlstance.corpora.lareqa import read_lareqa
-from xlstance.errors import DataError
+from xlstance.errors import DataError, UserError
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "eval"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data/eval (XQuAD-R, MLQA-R)")
@@ -135,6 +140,38 @@ def test_a_broken_paragraph_is_named(tmp_path, item, message):
         read_lareqa(write(tmp_path / "s", "en", item))
     assert "en.json: article 0" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "left"),
+    [
+        (lambda item: item["qas"][0].update(answers=[]), "article 1, paragraph 0, question 0 (b)", {"a", "c"}),
+        (lambda item: item["qas"][0].update(id="a"), "article 1, paragraph 0, question 0", {"a", "c"}),
+        (lambda item: item["qas"][0].update(question="\ud800"), "article 1, paragraph 0, question 0", {"a", "c"}),
+        (lambda item: item.update(sentence_breaks=[]), "article 1, paragraph 0", {"a"}),
+        (lambda item: item.update(qas=None), "article 1, paragraph 0", {"a"}),
+        (lambda item: item.update(context="\ud800"), "article 1, paragraph 0", {"a"}),
+    ],
+)
+def test_what_is_bad_is_put_aside_and_the_others_read(tmp_path, change, place, left):
+    second = article("Blue. Green.", ["Blue.", "Green."], {"b": "Blue", "c": "Green"})
+    change(second["paragraphs"][0])
+    (tmp_path / "en.json").write_text(json.dumps({"data": [article("Red.", ["Red."], {"a": "Red"}), second]}))
+    bad = BadRows("quarantine")
+    made = read_lareqa(tmp_path, bad=bad)
+    assert set(made.queries["group_id"].to_pylist()) == left
+    assert bad.table["place"].to_pylist() == [place]
+    with pytest.raises(DataError, match=re.escape(f"en.json: {place}: ")):
+        read_lareqa(tmp_path)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=mutated_bytes(json.dumps({"data": [article("Red. Blue.", ["Red.", "Blue."], {"a": "Red"})]}).encode()))
+def test_a_damaged_file_gives_no_other_error(tmp_path, data):
+    (tmp_path / "en.json").write_bytes(data)
+    for mode in ("error", "quarantine"):
+        with contextlib.suppress(UserError):
+            read_lareqa(tmp_path, bad=BadRows(mode))
 
 
 def test_an_id_that_stands_twice_is_refused(tmp_path):

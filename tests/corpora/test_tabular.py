@@ -176,7 +176,9 @@ def test_only_the_block_that_fails_is_read_again_row_by_row(tmp_path, monkeypatc
     data[50] = b"kaputt"
     path.write_bytes(b"\n".join(data))
     again = []
-    monkeypatch.setattr("xlstance.corpora.tabular.json.loads", lambda text: again.append(text) or json.JSONDecoder().decode(text))
+    monkeypatch.setattr(
+        "xlstance.corpora.tabular.json.loads", lambda text: again.append(text) or json.JSONDecoder().decode(text)
+    )
     bad = BadRows("quarantine")
     assert len(read(path, bad=bad)[0]) == 99
     assert 1 <= len(again) <= 25

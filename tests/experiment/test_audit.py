@@ -64,8 +64,8 @@ def audited(root, source, *, shards=4, workers=0):
     publish_benchmark(folder / "b", benchmark().stream, "stamp", 2)
     data = published(folder / "t", "t")
     index = open_index({"b": folder / "b"}, folder / "index")
-    find_leaks(data, index, folder / "leaks", workers=workers)
-    return data, folder / "leaks"
+    found = find_leaks({"t": data}, index, folder, workers=workers)
+    return data, found["t"]
 
 
 def leaking(folder):
@@ -119,8 +119,8 @@ def test_leaking_pairs_are_dropped_with_their_texts(tmp_path):
         texts = read_table(folder, table)["text"].to_pylist()
         assert sorted(texts) == sorted(row[1 if table == "queries" else 2] for row in GOOD)
     assert (clean.shards, colocated(clean)) == (data.shards, True)
-    find_leaks(clean, Folder(tmp_path) / "index", Folder(tmp_path) / "again", workers=0)
-    assert leaking(Folder(tmp_path) / "again") == set()
+    again = find_leaks({"t": clean}, Folder(tmp_path) / "index", Folder(tmp_path) / "again", workers=0)
+    assert leaking(again["t"]) == set()
     assert read_table(data.pairs, "pairs").num_rows == 25  # nothing is lost
 
 
@@ -186,5 +186,40 @@ def test_another_evaluation_set_is_another_audit(tmp_path):
         open_index({"b": folder / "b", "c": folder / "c"}, folder / "index")
     index = open_index({"b": folder / "b", "c": folder / "c"}, folder / "index2")
     with pytest.raises(StorageError, match=re.escape(str(leaks))):
-        find_leaks(data, index, leaks, workers=0)
+        find_leaks({"t": data}, index, folder, workers=0)
     assert read_manifest(leaks).rows == 0
+
+
+def test_ids_of_one_source_tell_of_another(tmp_path):
+    other, third = "57283db6ff5b5019007d9fbd", "5725b33f6a3fe71400b8952d"
+
+    def named(lang, passage, ids):
+        made = training_set([(lang, f"Question {number}?", passage, "p") for number in range(len(ids))])
+        names = [f"t/{lang}/{identity}" for identity in ids]
+        pairs = made.pairs.to_pydict() | {"pair_id": names, "query_id": names}
+        queries = made.queries.to_pydict() | {"query_id": names}
+        return TrainingSet(
+            passages=made.passages, queries=make_table("queries", queries), pairs=make_table("pairs", pairs)
+        )
+
+    folder = Folder(tmp_path)
+    publish_benchmark(folder / "b", benchmark().stream, "stamp", 1)
+    index = open_index({"b": folder / "b"}, folder / "index")
+    # The paragraph's questions: the original has the evaluation's, the translation another and one of its own.
+    sources = {
+        "original": named("en", "A paragraph.", [ID, other]),
+        "translated": named("es", "Un párrafo.", [other, third]),
+        "unrelated": named("it", "Un altro paragrafo.", ["d286", "5725b33f6a3fe71400b89abc"]),
+    }
+    data = {}
+    for name, source in sources.items():
+        publish_source(folder / name, source.stream, "stamp", 3)
+        data[name] = published(folder / name, name)
+    alone = find_leaks({"translated": data["translated"]}, index, folder / "alone", workers=0)
+    assert leaking(alone["translated"]) == set()
+    found = find_leaks(data, index, folder / "together", workers=0)
+    assert leaking(found["original"]) == {(f"t/en/{ID}", "id"), (f"t/en/{other}", "id-context")}
+    assert leaking(found["translated"]) == {(f"t/es/{other}", "id-context"), (f"t/es/{third}", "id-context")}
+    assert leaking(found["unrelated"]) == set()
+    assert summary_of(found)["by_source"]["translated"] == {"rows": 2, "leaking": 2, "warned": 0}
+    assert find_leaks(data, index, folder / "together", workers=0) == found  # as it was published

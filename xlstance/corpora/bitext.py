@@ -1,6 +1,6 @@
 """Sentence pairs, ``English TAB other`` in a text file for each language, as training pairs in both directions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +9,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xlstance.collection import TrainingSet
+from xlstance.corpora.bad_rows import BadRows
 from xlstance.corpora.groups import smallest_key
+from xlstance.corpora.lines import read_chunks
 from xlstance.errors import DataError
-from xlstance.files import read_tsv
 from xlstance.tables import check_language, hash_ids, make_table
 
 
 def read_bitext(
-    files: Mapping[str, Path], *, name: str = "bitext", pivot: str = "en", limit: int = 0, seed: int = 0
+    files: Mapping[str, Path],
+    *,
+    name: str = "bitext",
+    pivot: str = "en",
+    limit: int = 0,
+    seed: int = 0,
+    bad: BadRows | None = None,
 ) -> TrainingSet:
     """Reads one file per language into pairs that ask in one language and answer in the other.
 
@@ -27,6 +34,7 @@ def read_bitext(
         limit: number of sentence pairs to draw for each language, 0 for all. The draw goes by the pivot's sentence, so
             that languages which share sentences keep the same ones.
         seed: of that draw.
+        bad: told of the rows that have not two full columns; none: the first is an error.
 
     Returns:
         The training set. Each sentence stands once in queries and once in passages, under one id. A sentence of the
@@ -34,15 +42,18 @@ def read_bitext(
         to one of them. (Over any number of steps, a dictionary's words would all become one group.)
 
     Raises:
-        DataError: if a file is missing or a row has not two full columns; the message names file and row.
+        DataError: if a file is missing or a row has not two full columns, or no row is left.
     """
+    bad = BadRows() if bad is None else bad
     if not files:
         raise DataError("a bitext source names no file; give one per language")
     parts, notes = [], []
     for lang, path in files.items():
         if check_language(lang, str(path)) == pivot:
             raise DataError(f"{path}: {lang} is the language of every first column; name the other language")
-        read = pd.DataFrame(read_tsv(path), columns=["pivot", "other"])
+        read = pd.DataFrame(_rows(path, bad), columns=["pivot", "other"])
+        if read.empty:
+            raise DataError(f"{path}: no row with two full columns is left; every row is 'left TAB right'")
         part = read.drop_duplicates(ignore_index=True)
         repeated = len(read) - len(part)
         if limit:
@@ -81,6 +92,32 @@ def read_bitext(
         ),
         notes=tuple(notes),
     )
+
+
+def _rows(path: Path, bad: BadRows) -> Iterator[tuple[str, str]]:
+    """The two columns of each row, without the spaces around them."""
+    for chunk in read_chunks(path, bad):
+        # Only "\n" ends a row: str.splitlines() would also cut at the line separators that web text holds.
+        for number, line in enumerate(chunk.data.removesuffix(b"\n").split(b"\n"), start=chunk.first):
+            shown = line.decode("utf-8", "backslashreplace")
+            columns = [column.strip() for column in shown.split("\t")]
+            if len(columns) != 2:
+                reason = f"it has {len(columns)} columns; every row is 'left TAB right'"
+                bad.add(path, f"row {number}", reason, shown)
+            elif not (columns[0] and columns[1]):
+                bad.add(path, f"row {number}", "it has an empty side; remove the row or fill it", shown)
+            elif not _is_utf8(line):
+                bad.add(path, f"row {number}", "it is not UTF-8; convert the file to UTF-8", shown)
+            else:
+                yield columns[0], columns[1]
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _ids(texts: "pd.Series[str]", langs: list[str], name: str) -> list[str]:

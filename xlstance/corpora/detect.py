@@ -84,7 +84,8 @@ def _first_row(path: Path) -> dict[str, object]:
             names = line.split("," if ending == "csv" else "\t")
             first = json.loads(line) if ending in ("jsonl", "ndjson") else dict.fromkeys(names)
     except (pa.ArrowException, OSError, ValueError, LookupError, StopIteration) as error:
-        raise DataError(f"{path} cannot be read ({str(error) or 'it is empty'}); {what_is_there(path.parent)}") from error
+        reason = str(error) or "it is empty"
+        raise DataError(f"{path} cannot be read ({reason}); {what_is_there(path.parent)}") from error
     return first if isinstance(first, dict) else {}
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from xlstance.collection import Benchmark
+from xlstance.corpora.bad_rows import BadRows
 from xlstance.corpora.sentences import Passage
 from xlstance.errors import DataError
 from xlstance.files import read_text, what_is_there
@@ -30,7 +31,12 @@ class _Rows:
 
 
 def read_lareqa(
-    folder: Path, *, languages: Sequence[str] = (), passage: Passage = "sentence", limit: int = 0
+    folder: Path,
+    *,
+    languages: Sequence[str] = (),
+    passage: Passage = "sentence",
+    limit: int = 0,
+    bad: BadRows | None = None,
 ) -> Benchmark:
     """Reads XQuAD-R, MLQA-R, or anything in their layout.
 
@@ -40,6 +46,8 @@ def read_lareqa(
         passage: what a candidate is: a sentence, a sentence with its paragraph in the column ``context``, or a
             paragraph.
         limit: keep the first so many question ids in sorted order, 0 for all. Passages stay all.
+        bad: told of questions that cannot be used, and of paragraphs whose sentences cannot, with all their questions;
+            none: the first is an error.
 
     Returns:
         The benchmark. Ids are ``{lang}/{question id}`` and ``{lang}/{article}-{paragraph}-{sentence}``, counted from
@@ -53,7 +61,7 @@ def read_lareqa(
     paths = _files(folder, languages)
     rows = _Rows()
     for lang, path in paths.items():
-        _read_language(path, lang, passage, rows)
+        _read_language(path, lang, passage, rows, BadRows() if bad is None else bad)
     if not rows.questions:
         raise DataError(f"{folder}: no question in {', '.join(path.name for path in paths.values())}")
     keep = set(sorted(rows.answers)[: limit or None])
@@ -111,11 +119,16 @@ def _files(folder: Path, languages: Sequence[str]) -> dict[str, Path]:
     return {lang: path for lang, path in found.items() if lang in languages or not languages}
 
 
-def _read_language(path: Path, lang: str, passage: Passage, rows: _Rows) -> None:
+def _read_language(path: Path, lang: str, passage: Passage, rows: _Rows, bad: BadRows) -> None:
     """Appends the passages and questions of one file."""
     seen = set()
-    for place, title, article, number, paragraph in _paragraphs(path):
-        context, sentences, breaks = _sentences(paragraph, place)
+    for place, title, article, number, paragraph in _paragraphs(path, bad):
+        try:
+            context, sentences, breaks = _sentences(paragraph)
+            questions = _get(paragraph, "qas", list)
+        except ValueError as error:
+            bad.add(path, place, str(error), json.dumps(paragraph, ensure_ascii=False))
+            continue
         if passage == "paragraph":
             sentences, breaks = [context], [(0, len(context))]
         ids = [f"{lang}/{article}-{number}-{index}" for index in range(len(sentences))]
@@ -126,25 +139,26 @@ def _read_language(path: Path, lang: str, passage: Passage, rows: _Rows) -> None
         rows.passages["text"] += sentences
         rows.passages["title"] += [title] * len(ids)
         rows.passages["context"] += [context if passage == "sentence+context" else None] * len(ids)
-        for index, question in enumerate(_get(paragraph, "qas", list, place)):
+        for index, question in enumerate(questions):
             where = f"{place}, question {index}"
-            identity, text = (_get(question, key, str, where) for key in ("id", "question"))
-            if not text.strip() or not identity:
-                raise DataError(f"{where}: empty question or id")
-            if identity in seen:
-                raise DataError(f"{where}: the id {identity!r} stands twice in this file; ids are unique")
+            try:
+                identity, text = _asked(question)
+                if identity in seen:
+                    raise ValueError(f"the id {identity!r} stands twice in this file; ids are unique")
+                where += f" ({identity})"
+                start = _answer_start(question, context)
+                holders = [i for i, (first, last) in enumerate(breaks) if first <= start < last]
+                if len(holders) != 1:
+                    raise ValueError(f"answer_start {start} lies in {len(holders)} sentences, not in 1")
+            except ValueError as error:
+                bad.add(path, where, str(error), json.dumps(question, ensure_ascii=False))
+                continue
             seen.add(identity)
-            start = _answer_start(question, context, f"{where} ({identity})")
-            holders = [i for i, (first, last) in enumerate(breaks) if first <= start < last]
-            if len(holders) != 1:
-                raise DataError(
-                    f"{where} ({identity}): answer_start {start} lies in {len(holders)} sentences, not in 1"
-                )
             rows.questions.append((identity, lang, text))
             rows.answers[identity].append(ids[holders[0]])
 
 
-def _paragraphs(path: Path) -> Iterator[tuple[str, str, int, int, Any]]:
+def _paragraphs(path: Path, bad: BadRows) -> Iterator[tuple[str, str, int, int, Any]]:
     """Every paragraph of a file with its place for messages, article title, article number and own number."""
     try:
         content = json.loads(read_text(path))
@@ -152,51 +166,83 @@ def _paragraphs(path: Path) -> Iterator[tuple[str, str, int, int, Any]]:
         raise DataError(
             f"{path}: line {error.lineno}, column {error.colno}: this is not JSON ({error.msg}); fetch the file again"
         ) from error
-    for article, item in enumerate(_get(content, "data", list, str(path))):
-        title = _get(item, "title", str, f"{path}: article {article}")
-        for number, paragraph in enumerate(_get(item, "paragraphs", list, f"{path}: article {article}")):
-            yield f"{path}: article {article}, paragraph {number}", title, article, number, paragraph
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or lists as deep
+        raise DataError(f"{path}: this is not JSON ({error}); fetch the file again") from error
+    try:
+        articles = _get(content, "data", list)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
+    for article, item in enumerate(articles):
+        try:
+            title, paragraphs = _text(item, "title"), _get(item, "paragraphs", list)
+        except ValueError as error:
+            bad.add(path, f"article {article}", str(error), json.dumps(item, ensure_ascii=False))
+            continue
+        for number, paragraph in enumerate(paragraphs):
+            yield f"article {article}, paragraph {number}", title, article, number, paragraph
 
 
-def _sentences(paragraph: Any, place: str) -> tuple[str, list[str], list[tuple[int, int]]]:
+def _sentences(paragraph: Any) -> tuple[str, list[str], list[tuple[int, int]]]:
     """The context, its sentences and their breaks.
 
     A byte-order mark at the start of a context belongs to the offsets and stays. The text is the published sentence,
     which differs from the context's slice where the publishers mended an encoding error (two sentences of XQuAD-R).
+
+    Raises:
+        ValueError: if they are not as the layout says.
     """
-    context = _get(paragraph, "context", str, place)
-    sentences = _get(paragraph, "sentences", list, place)
-    breaks = _get(paragraph, "sentence_breaks", list, place)
+    context = _text(paragraph, "context")
+    sentences = _get(paragraph, "sentences", list)
+    breaks = _get(paragraph, "sentence_breaks", list)
     if not context.strip():
-        raise DataError(f"{place}: empty context")
+        raise ValueError("empty context")
     if len(sentences) != len(breaks):
-        raise DataError(f"{place}: {len(sentences)} sentences but {len(breaks)} sentence_breaks; give one per sentence")
+        raise ValueError(f"{len(sentences)} sentences but {len(breaks)} sentence_breaks; give one per sentence")
     for index, (sentence, span) in enumerate(zip(sentences, breaks, strict=True)):
         if not isinstance(sentence, str) or not sentence.strip("\ufeff \t\n"):
-            raise DataError(f"{place}: sentence {index} is empty or no text")
+            raise ValueError(f"sentence {index} is empty or no text")
+        _encoded(sentence)
         if not (isinstance(span, list) and len(span) == 2 and all(isinstance(end, int) for end in span)):
-            raise DataError(f"{place}: sentence_breaks {index} is {span!r}; give [start, end)")
+            raise ValueError(f"sentence_breaks {index} is {span!r}; give [start, end)")
         if not 0 <= span[0] < span[1] <= len(context):
-            raise DataError(
-                f"{place}: sentence_breaks {index} is {span}, outside the context of {len(context)} characters"
-            )
+            raise ValueError(f"sentence_breaks {index} is {span}, outside the context of {len(context)} characters")
     return context, sentences, [(start, end) for start, end in breaks]
 
 
-def _answer_start(question: Any, context: str, where: str) -> int:
-    answers = _get(question, "answers", list, where)
+def _asked(question: Any) -> tuple[str, str]:
+    """A question's id and text."""
+    identity, text = _text(question, "id"), _text(question, "question")
+    if not text.strip() or not identity:
+        raise ValueError("empty question or id")
+    return identity, text
+
+
+def _answer_start(question: Any, context: str) -> int:
+    answers = _get(question, "answers", list)
     if not answers:
-        raise DataError(f"{where}: no answer; every question of this format has one")
-    start, text = _get(answers[0], "answer_start", int, where), _get(answers[0], "text", str, where)
+        raise ValueError("no answer; every question of this format has one")
+    start, text = _get(answers[0], "answer_start", int), _get(answers[0], "text", str)
     if start < 0 or not text or not context.startswith(text, start):
-        raise DataError(f"{where}: the answer {text!r} does not stand at character {start} of its context")
+        raise ValueError(f"the answer {text!r} does not stand at character {start} of its context")
     return int(start)
 
 
-def _get(item: Any, key: str, kind: type, place: str) -> Any:
-    """The value of a key that must be there and of a type."""
+def _text(item: Any, key: str) -> str:
+    return _encoded(_get(item, key, str))
+
+
+def _encoded(text: str) -> str:
+    """A text, if it is one: JSON can hold half a surrogate pair."""
+    text.encode()
+    return text
+
+
+def _get(item: Any, key: str, kind: type) -> Any:
+    """The value of a key that must be there and of a type.
+
+    Raises:
+        ValueError: if it is not.
+    """
     if not isinstance(item, dict) or not isinstance(item.get(key), kind):
-        raise DataError(
-            f"{place}: {key!r} is missing or not a {kind.__name__}; the layout is SQuAD's with sentence_breaks"
-        )
+        raise ValueError(f"{key!r} is missing or not a {kind.__name__}; the layout is SQuAD's with sentence_breaks")
     return item[key]

@@ -1,31 +1,25 @@
-"""Question answering sets as Parquet in SQuAD's columns, parallel over languages by question id or native to one.
+"""Question answering sets in SQuAD's form, parallel over languages by question id or native to one.
 
-Columns read: ``id, question, context, lang``; for sentence passages also ``answer_text, answer_start`` (a character
-offset; -1 or an empty text for none); where they are there ``split, is_impossible, xquad_paragraph``. Titles are left
-aside: in translated sets they are in another language than the text, or stand for a position only.
+Titles are left aside: in translated sets they are in another language than the text, or stand for a position only.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from xlstance.collection import Benchmark, TrainingSet
+from xlstance.corpora.bad_rows import BadRows
 from xlstance.corpora.groups import connected, smallest_key
 from xlstance.corpora.sentences import Passage, sentence_at
+from xlstance.corpora.squad_files import load_squad
 from xlstance.errors import DataError
-from xlstance.files import what_is_there
 from xlstance.tables import check_language, hash_ids, make_table
-
-_NEEDED = ("id", "question", "context", "lang")
-_OPTIONAL = ("answer_text", "answer_start", "split", "is_impossible", "xquad_paragraph")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +44,21 @@ class SquadSettings:
 
 
 def read_squad(
-    files: Mapping[str, Path], *, name: str, settings: SquadSettings = SquadSettings(), seed: int = 0
+    files: Mapping[str, Path],
+    *,
+    name: str,
+    settings: SquadSettings = SquadSettings(),
+    seed: int = 0,
+    bad: BadRows | None = None,
 ) -> TrainingSet:
     """Reads one file per language into monolingual pairs of question and passage.
 
     Args:
-        files: Parquet file of each language.
+        files: the file of each language: SQuAD's JSON, or Parquet or JSON lines in its columns.
         name: of the source; stands in ``pairs.source`` and begins every id.
         settings: which rows, and what a passage is.
         seed: of the draw that ``limit`` asks for.
+        bad: told of the rows that cannot be used; none: the first is an error.
 
     Returns:
         The training set. A query's group is its question id. Paragraphs that share a question id across languages,
@@ -68,7 +68,7 @@ def read_squad(
     Raises:
         DataError: if a file or row is not what the format says, or no row is left.
     """
-    rows, notes = _read(files, settings, seed)
+    rows, notes = _read(files, settings, seed, BadRows() if bad is None else bad)
     return TrainingSet(
         passages=_passages(rows, name),
         queries=_queries(rows, name),
@@ -86,14 +86,19 @@ def read_squad(
 
 
 def read_squad_benchmark(
-    files: Mapping[str, Path], *, name: str, settings: SquadSettings = SquadSettings(), seed: int = 0
+    files: Mapping[str, Path],
+    *,
+    name: str,
+    settings: SquadSettings = SquadSettings(),
+    seed: int = 0,
+    bad: BadRows | None = None,
 ) -> Benchmark:
     """Reads one file per language into a retrieval benchmark, for development sets.
 
     Relevant is the passage of the question in every language that has the question id. Arguments, notes and errors are
     those of ``read_squad``; the pool of a language is the passages of the rows that were kept.
     """
-    rows, notes = _read(files, settings, seed)
+    rows, notes = _read(files, settings, seed, BadRows() if bad is None else bad)
     relevant = rows[["id", "lang"]].merge(rows[["id", "lang", "text_id"]], on="id", suffixes=("", "_passage"))
     return Benchmark(
         passages=_passages(rows, name),
@@ -145,13 +150,15 @@ def _passages(rows: pd.DataFrame, name: str) -> pa.Table:
     )
 
 
-def _read(files: Mapping[str, Path], settings: SquadSettings, seed: int) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _read(
+    files: Mapping[str, Path], settings: SquadSettings, seed: int, bad: BadRows
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The rows kept, with columns ``id, lang, question, text, around, text_id, group``, and the notes."""
     if not files:
         raise DataError("a SQuAD source names no file; give one per language")
     tables, notes = [], []
     for lang, path in files.items():
-        table = _load(path, check_language(lang, str(path)))
+        table = load_squad(path, check_language(lang, str(path)), bad)
         kept, note = _select(table, path, settings)
         tables.append(_cut(kept, path, settings.passage))
         notes.append(f"{lang}: {len(kept)} of {len(table)} questions used{note}")
@@ -161,39 +168,6 @@ def _read(files: Mapping[str, Path], settings: SquadSettings, seed: int) -> tupl
         rows = _draw(rows, settings.limit, seed)
         notes.append(f"limited to {rows['id'].nunique()} question ids, {len(rows)} rows")
     return rows, tuple(notes)
-
-
-def _load(path: Path, lang: str) -> pd.DataFrame:
-    """A file's rows with every column this reader knows; absent optional ones are left out."""
-    try:
-        with pq.ParquetFile(path) as file:
-            columns = file.schema_arrow.names
-            for column in _NEEDED:
-                if column not in columns:
-                    raise DataError(f"{path} has no column {column!r}; its columns are {', '.join(columns)}")
-            table: pd.DataFrame = file.read(columns=[*_NEEDED, *(c for c in _OPTIONAL if c in columns)]).to_pandas()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise DataError(f"{path} is no file; {what_is_there(path.parent)}") from error
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no readable Parquet file ({error}); fetch it again") from error
-    for column in ("id", "question", "context"):
-        _refuse(table[column].isna() | (table[column].str.strip() == ""), path, f"empty {column!r}")
-    _refuse(table["id"].duplicated(), path, "this id stands twice; ids are unique within a file", table["id"])
-    _refuse(table["lang"] != lang, path, f"the language is not {lang!r} as the settings say", table["lang"])
-    if {"answer_start", "answer_text"} <= set(table.columns):
-        no_text = table["answer_text"].isna() | (table["answer_text"] == "")
-        table["answer_start"] = table["answer_start"].fillna(-1).astype(int).where(~no_text, -1)
-        answers = zip(table["context"], table["answer_start"], table["answer_text"], strict=True)
-        wrong = [start >= 0 and not context.startswith(text, start) for context, start, text in answers]
-        _refuse(pd.Series(wrong), path, "the answer does not stand at answer_start of its context", table["id"])
-    return table
-
-
-def _refuse(wrong: "pd.Series[bool]", path: Path, what: str, shown: "pd.Series[Any] | None" = None) -> None:
-    if wrong.any():
-        row = int(np.argmax(wrong.to_numpy()))
-        value = "" if shown is None else f" ({shown.iloc[row]!r})"
-        raise DataError(f"{path}: row {row}: {what}{value}")
 
 
 def _select(table: pd.DataFrame, path: Path, settings: SquadSettings) -> tuple[pd.DataFrame, str]:

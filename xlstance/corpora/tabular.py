@@ -96,8 +96,8 @@ def _read_parquet(path: Path, columns: pa.Schema, bad: BadRows) -> Iterator[Reco
         yield from from_batches(path, batches, columns, bad)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise DataError(f"{path} is no file; {what_is_there(path.parent)}") from error
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except (pa.ArrowException, OSError, ValueError) as error:  # the last: column names that are no UTF-8
+        reason = str(error).partition("\n")[0]
         raise DataError(f"{path} is no readable Parquet file ({reason}); fetch it again") from error
 
 
@@ -106,7 +106,9 @@ def _read_jsonl(path: Path, columns: pa.Schema, bad: BadRows) -> Iterator[Record
     for chunk in read_chunks(path, bad):
         lines = chunk.data.count(b"\n") + (not chunk.data.endswith(b"\n"))
         try:
-            chunk.data.decode()  # Arrow's parser takes bytes that are no UTF-8
+            _check_utf8(chunk.data)  # Arrow's parser takes bytes that are none
+            if not chunk.data.lstrip(b" \t\r\n").startswith(b"{"):
+                raise pa.ArrowInvalid("the first row is no object")  # a null there crashes Arrow 26's parser
             read = pajson.ReadOptions(block_size=max(len(chunk.data), 1 << 20))
             parsed = pajson.read_json(pa.BufferReader(chunk.data), read_options=read, parse_options=options)
             if parsed.num_rows != lines:
@@ -115,6 +117,16 @@ def _read_jsonl(path: Path, columns: pa.Schema, bad: BadRows) -> Iterator[Record
             yield Records(path=path, unit="line", numbers=np.arange(chunk.first, chunk.first + lines), table=table)
         except _WRONG:
             yield from _line_by_line(path, chunk, columns, bad)
+
+
+def _check_utf8(data: bytes) -> None:
+    """As ``data.decode()`` does, twice as fast and without the text.
+
+    Raises:
+        pa.ArrowInvalid: if the bytes are no UTF-8.
+    """
+    bounds = pa.array([0, len(data)], pa.int64())
+    pa.Array.from_buffers(pa.large_string(), 1, [None, bounds.buffers()[1], pa.py_buffer(data)]).validate(full=True)
 
 
 def _columns_of(parsed: pa.Table, columns: pa.Schema) -> pa.Table:
@@ -140,9 +152,14 @@ def _line_by_line(path: Path, chunk: Chunk, columns: pa.Schema, bad: BadRows) ->
 
 
 def _read_json(path: Path, columns: pa.Schema, bad: BadRows) -> Iterator[Records]:
-    """One JSON list of objects."""
+    """One JSON list of objects; or, as some publishers name them so, JSON lines."""
     try:
         content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        if error.msg != "Extra data":
+            raise DataError(f"{path} is no JSON ({error}); fetch it again") from error
+        yield from _read_jsonl(path, columns, bad)
+        return
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is no JSON ({error}); fetch it again") from error
     if not isinstance(content, list):

@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from xlstance.evaluation.results import COLUMNS, benchmark_names, best_arms, caution, leakage_note, mean_figure, seeds_of
+from xlstance.evaluation.results import (
+    COLUMNS,
+    benchmark_names,
+    best_arms,
+    caution,
+    leakage_note,
+    mean_figure,
+    seeds_of,
+)
 
 
 def format_table(results: Mapping[str, Any]) -> str:

@@ -203,7 +203,8 @@ def leakage_note(results: Mapping[str, Any]) -> str:
     if leakage["leaking"]:
         return f"Leakage audit: {of_all} held what a benchmark holds, and were left out."
     warned = f"; {leakage['warned']:,} share less than makes a leak" if leakage["warned"] else ""
-    return f"Leakage audit: none of {leakage['rows']:,} training and development pairs holds what a benchmark holds{warned}."
+    pairs = f"{leakage['rows']:,} training and development pairs"
+    return f"Leakage audit: none of {pairs} holds what a benchmark holds{warned}."
 
 
 def _cpu_model() -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xlstance.errors import DataError
+from xlstance.experiment.spread import spread_by_id
 from xlstance.leakage.audit import audit_rows, count_rows, summarise
 from xlstance.leakage.index import EvaluationIndex, EvaluationSet, build_index
 from xlstance.storage import Folder, fingerprint, read_manifest, read_metadata, read_shard, read_table
@@ -23,7 +24,7 @@ OnLeakage = Literal["stop", "drop", "allow"]
 
 LEAKAGE = "leakage.json"
 _COUNTS_KEY = b"xlstance.rows"
-_BLANK = "-/"  # begins the ids of what stands in for a missing text
+_BLANK = "-"  # begins the ids of what stands in for a missing text
 _NAMED = 5  # leaking rows in the message that stops a run
 
 
@@ -46,15 +47,27 @@ def open_index(benchmarks: Mapping[str, Folder], folder: Folder) -> Folder:
     return folder
 
 
-def find_leaks(source: TrainingData, index: Folder, folder: Folder, *, workers: int) -> None:
-    """Audits a source and publishes its table ``leaks``.
+def find_leaks(
+    sources: Mapping[str, TrainingData], index: Folder, folder: Folder, *, workers: int
+) -> dict[str, Folder]:
+    """Audits sources and publishes a table ``leaks`` of each.
 
     Args:
-        source: the pairs.
+        sources: the pairs by the sources' names.
         index: of the evaluation sets, as ``open_index`` returns it.
-        folder: where the table goes.
+        folder: where the tables go: below ``leaks``, or below ``spread`` where a source's ids told of another's.
         workers: size of the worker pool; 0 works in this process.
+
+    Returns:
+        The tables' folders by the sources' names.
     """
+    found = {name: folder / "leaks" / name for name in sources}
+    for name, source in sources.items():
+        _audit(source, index, found[name], workers)
+    return spread_by_id(sources, found, folder, workers=workers)
+
+
+def _audit(source: TrainingData, index: Folder, folder: Folder, workers: int) -> None:
     stamp = read_manifest(index).fingerprint
     output = {"leaks": Output(folder=folder, table="leaks")}
     shards = [
@@ -77,33 +90,38 @@ class _Audit:
         number, source = payload["index"], self._source
         pairs, queries, passages = read_shard_of([source], number)
         every = pairs if colocated(source) else read_table(source.pairs, "pairs")
-        lone = [
-            _lone(_own(source.queries[0], number, "queries"), "query_id", every),
-            _lone(_own(source.passages[0], number, "passages"), "passage_id", every),
-        ]
-        # A pair needs both of its texts; where one is missing an empty one stands in, which matches nothing.
-        langs = {*queries["lang"].unique().to_pylist(), *passages["lang"].unique().to_pylist()}
-        queries, passages = (pa.concat_tables([texts, _blanks(texts, langs)]) for texts in (queries, passages))
-        pairs = pa.concat_tables([pairs, *lone])
+        lone_queries = _lone(_own(source.queries[0], number, "queries"), "query_id", every)
+        lone_passages = _lone(_own(source.passages[0], number, "passages"), "passage_id", every)
+        # A pair needs both of its texts: an empty one stands in for the other, and matches nothing.
+        pairs = pa.concat_tables([pairs, _pairs_of(lone_queries), _pairs_of(lone_passages)])
+        queries = pa.concat_tables([queries, _blanks(lone_passages, "queries")])
+        passages = pa.concat_tables([passages, _blanks(lone_queries, "passages")])
         leaks = audit_rows(pairs, queries, passages, self._index)
         counts = json.dumps(count_rows(pairs, queries)).encode()
         return {"leaks": leaks.replace_schema_metadata({**leaks.schema.metadata, _COUNTS_KEY: counts})}
 
 
 def _lone(texts: pa.Table, column: str, pairs: pa.Table) -> pa.Table:
-    """A pair for each text that none refers to: a negative, or a translation that pairing may take."""
-    lone = texts.filter(pc.invert(pc.is_in(texts[column], pc.unique(pairs[column]))))
-    blanks = pc.binary_join_element_wise(_BLANK, lone["lang"], "")
-    other = "passage_id" if column == "query_id" else "query_id"
-    columns = {"pair_id": lone[column], column: lone[column], other: blanks, "source": [_BLANK] * len(lone)}
+    """The texts that no pair refers to: negatives, and translations that pairing may take."""
+    return texts.filter(pc.invert(pc.is_in(texts[column], pc.unique(pairs[column]))))
+
+
+def _pairs_of(lone: pa.Table) -> pa.Table:
+    """A pair for each lone text."""
+    own = lone.column_names[0]
+    other = "passage_id" if own == "query_id" else "query_id"
+    columns = {"pair_id": lone[own], own: lone[own], other: _blank_ids(lone), "source": [_BLANK] * len(lone)}
     return make_table("pairs", columns)
 
 
-def _blanks(texts: pa.Table, langs: Iterable[str]) -> pa.Table:
-    """An empty text in each language."""
-    row = dict.fromkeys(texts.column_names) | {"text": "", "group_id": _BLANK}
-    rows = [{**row, texts.column_names[0]: f"{_BLANK}{lang}", "lang": lang} for lang in sorted(langs)]
-    return pa.Table.from_pylist(rows, schema=texts.schema)
+def _blanks(lone: pa.Table, table: str) -> pa.Table:
+    """An empty text for each lone one, in a group of its own."""
+    ids, key = _blank_ids(lone), "query_id" if table == "queries" else "passage_id"
+    return make_table(table, {key: ids, "lang": lone["lang"], "text": [""] * len(lone), "group_id": ids})
+
+
+def _blank_ids(lone: pa.Table) -> pa.ChunkedArray:
+    return pc.binary_join_element_wise(_BLANK, lone.column(0), "/")
 
 
 def summary_of(leaks: Mapping[str, Folder]) -> dict[str, Any]:

@@ -44,10 +44,8 @@ def audit_paths(
         for name, path in progress_bar(training.items(), desc="training data", unit="source")
     }
     index = open_index(sets, root / "index")
-    leaks = {name: root / "leaks" / name for name in sources}
-    for name, source in sources.items():
-        find_leaks(source, index, leaks[name], workers=workers)
-    summary = summary_of(leaks)
+    leaks = find_leaks(sources, index, root, workers=workers)
+    summary = summary_of(leaks) | {"tables": {name: folder.uri for name, folder in leaks.items()}}
     root.write(LEAKAGE, json.dumps(summary, indent=1, ensure_ascii=False).encode())
     return summary
 

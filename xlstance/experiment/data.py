@@ -94,11 +94,9 @@ class _Gate:
         self._benchmarks = benchmarks
 
     def pass_through(self, data: Mapping[str, TrainingData]) -> dict[str, TrainingData]:
-        root, workers, found = self._root / "leakage", self._settings.cluster.stream_workers, {}
+        root, workers = self._root / "leakage", self._settings.cluster.stream_workers
         index = open_index(self._benchmarks, root / "index")
-        for name, source in data.items():
-            found[name] = root / name
-            find_leaks(source, index, found[name], workers=workers)
+        found = find_leaks(data, index, root, workers=workers)
         self._leaks |= found
         summary = {"on_leakage": self._settings.leakage, **summary_of(self._leaks)}
         self._root.write(LEAKAGE, json.dumps(summary, indent=1, ensure_ascii=False).encode())
