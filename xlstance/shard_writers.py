@@ -174,6 +174,7 @@ def write_stream(
     with ShardWriters(folder, table, stamp, shards) as writers:
         for block in ahead(blocks):
             writers.write(block, hash_ids(block.column(0)) % np.uint64(shards))
+            pa.default_memory_pool().release_unused()  # else it keeps what blocks of other sizes took
         return writers.publish(info())
 
 

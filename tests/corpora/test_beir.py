@@ -125,7 +125,7 @@ def test_a_bad_row_is_named_and_costs_no_other(folder, file, line, message):
     assert "\n" not in str(error.value)
     bad = BadRows("quarantine")
     made = read(folder, bad=bad)
-    assert (len(made.passages), len(made.queries), len(made.qrels), len(bad)) == (3, 2, 3, 1)
+    assert (len(made.passages), len(made.queries), len(made.qrels), bad.count) == (3, 2, 3, 1)
     assert bad.table["place"].to_pylist() == [message.partition(":")[0]]
 
 

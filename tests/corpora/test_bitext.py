@@ -93,7 +93,7 @@ def test_bad_rows_are_put_aside_and_the_others_read(tmp_path):
     bad = BadRows("quarantine")
     made = read_bitext({"de": write_bytes(packed, gzip.compress(b"a\tb\nc\td\n")[:-4])}, bad=bad)
     assert set(made.queries["text"].to_pylist()) == {"a", "b", "c", "d"}
-    assert len(bad) == 1
+    assert bad.count == 1
 
 
 def write_bytes(path, data):

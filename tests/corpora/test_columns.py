@@ -341,7 +341,7 @@ def check_mutated(path, data, untouched):
     found = set(pairs(read({"": path}, bad, **NAMED)))
     assert found >= {("en", row["query"], row["answer"]) for row in rows}
     assert set(bad.table["file"].to_pylist()) <= {str(path)}
-    if len(bad):
+    if bad.count:
         with pytest.raises(DataError, match=path.name):
             read({"": path}, **NAMED)
     else:

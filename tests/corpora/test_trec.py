@@ -227,7 +227,7 @@ def test_a_bad_row_is_named_and_costs_no_other(miracl, file, line, message):
     assert "\n" not in str(error.value)
     bad = BadRows("quarantine")
     tables = read(bad)
-    assert (len(tables.passages), len(tables.queries), len(tables.qrels), len(bad)) == (2, 2, 3, 1)
+    assert (len(tables.passages), len(tables.queries), len(tables.qrels), bad.count) == (2, 2, 3, 1)
 
 
 def test_what_does_not_fit_together_is_said(miracl):
@@ -358,7 +358,8 @@ def test_runs_go_and_come(tmp_path):
     assert read_run(tmp_path / "run.txt", BadRows()) == runs  # ranks, not rows, order what is written
 
 
-def test_a_run_is_ranked_by_its_scores(tmp_path):
+@pytest.mark.parametrize("end", [[], [""]])  # a blank line makes the block be read row by row
+def test_a_run_is_ranked_by_its_scores(tmp_path, end):
     lines = [
         "q Q0 a 1 1.5 t",
         "r Q0 a 1 9 t",
@@ -368,7 +369,7 @@ def test_a_run_is_ranked_by_its_scores(tmp_path):
         "q Q0 a 5 7 t",
     ]
     bad = BadRows("quarantine")
-    read = read_run(write(tmp_path / "run.gz", *lines), bad)
+    read = read_run(write(tmp_path / "run.gz", *lines, *end), bad)
     assert [tuple(row.values()) for row in read.to_pylist()] == [
         ("q", "b", 1, 2.5),
         ("q", "a", 2, 1.5),

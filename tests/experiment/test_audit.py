@@ -6,7 +6,7 @@ import pytest
 from xlstance.collection import Benchmark, TrainingSet
 from xlstance.errors import DataError, StorageError
 from xlstance.experiment.audit import find_leaks, open_index, refuse_leaks, summary_of, without_leaks
-from xlstance.experiment.data import publish_benchmark
+from xlstance.experiment.corpora import publish_benchmark
 from xlstance.storage import Folder, read_manifest, read_table
 from xlstance.tables import make_table
 from xlstance.training_data import colocated, publish_source, published

@@ -100,7 +100,7 @@ def vectors_of(output: Path, run: str, kind: str, ids) -> np.ndarray:
 
 
 def test_results_have_their_schema(results):
-    assert set(results) == {"schema", "settings", "code_version", "machine", "arms"}
+    assert set(results) == {"schema", "settings", "leakage", "code_version", "machine", "arms"}
     assert results["schema"] == 1
     assert results["settings"]["miniature"]["languages"] == 3
     assert [(arm["name"], arm["seed"]) for arm in results["arms"]] == [(name, 0) for name in ARMS]

@@ -25,7 +25,9 @@ class BadRows:
         self._stop = on_bad_row == "error"
         self._rows: dict[tuple[str, str], tuple[str, str]] = {}
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """How many were put aside."""
         return len(self._rows)
 
     def add(self, path: Path | str, place: str, reason: str, content: str = "") -> None:

@@ -107,7 +107,7 @@ def _file(folder: Path, name: str) -> Path:
 
 def _with_language(block: Records, bad: BadRows) -> Records:
     """The block with a column ``lang`` of language codes."""
-    prefix = pc.struct_field(pc.extract_regex(block.table["id"], r"^(?P<lang>[a-z]{2,3})-"), "lang")
+    prefix = pc.struct_field(pc.extract_regex(block.table["id"], r"^(?P<lang>[a-z]{2})-"), "lang")
     found = pc.coalesce(block.table["lang"], block.table["language"], prefix)
     if len(found) and found.null_count == len(found):
         raise DataError(f"{block.path}: no row says its language; set `language` if the folder has one language only")

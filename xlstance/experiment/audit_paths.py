@@ -10,7 +10,7 @@ from xlstance.corpora.detect import evaluation_source, training_source
 from xlstance.corpora.miniature import MiniatureSettings
 from xlstance.corpora.registry import BenchmarkSource, file_hashes, stream_benchmark, stream_source
 from xlstance.experiment.audit import LEAKAGE, find_leaks, open_index, summary_of
-from xlstance.experiment.data import publish_benchmark
+from xlstance.experiment.corpora import publish_benchmark
 from xlstance.progress import progress_bar
 from xlstance.storage import MANIFEST, Folder, fingerprint, is_published
 from xlstance.training_data import TrainingData, is_source_published, publish_source, published

@@ -1,33 +1,23 @@
-"""The experiment's data: corpora, augmentations, vocabulary and training store, each published once."""
+"""What training reads beside the corpora: vocabulary, start of the encoder and training store, each made once."""
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from tqdm import tqdm
 
-from xlstance.augmentation.stage import Augmentation, augment
-from xlstance.collection import CorpusStream, qrels_of
-from xlstance.corpora.bad_rows import BadRows
-from xlstance.corpora.miniature import lexicon
-from xlstance.corpora.registry import Source, file_hashes, stream_benchmark, stream_source
 from xlstance.encoders import StaticEncoder, align_by_lexicon, load_encoder, train_vocabulary, weigh_by_rarity
-from xlstance.experiment.audit import LEAKAGE, find_leaks, open_index, refuse_leaks, summary_of, without_leaks
 from xlstance.experiment.settings import ExperimentSettings, StartSettings
 from xlstance.progress import progress_bar
-from xlstance.shard_writers import write_stream
-from xlstance.storage import Folder, fingerprint, is_published, read_table, write_table
-from xlstance.tables import SCHEMAS, hash_ids
+from xlstance.storage import Folder, fingerprint, read_table
+from xlstance.tables import hash_ids
 from xlstance.training.store import prepare_store
-from xlstance.training_data import TrainingData, is_source_published, publish_source, published
+from xlstance.training_data import TrainingData
 
 _RARITY_TEXTS = 200_000
-_MINIATURE = "miniature"  # as a lexicon's path: the built-in world's own dictionary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,118 +35,6 @@ class Prepared:
     start: Mapping[int, str] = field(default_factory=dict)
     store: str = ""
     validation_store: str = ""
-
-
-def publish_corpora(
-    settings: ExperimentSettings, root: Folder, benchmarks: Mapping[str, Folder]
-) -> dict[str, TrainingData]:
-    """Reads every source and makes every augmentation, all audited against the benchmarks; returns them by name.
-
-    Raises:
-        DataError: if they hold what a benchmark holds, unless the settings say what then.
-    """
-    seed, workers = settings.seeds[0], settings.cluster.stream_workers
-    read = {source.name: _publish_source(source, settings, root) for source in _shown(settings.sources, "corpora")}
-    gate = _Gate(settings, root, benchmarks)
-    data = gate.pass_through(read)
-    for augmentation in settings.augmentations:
-        prepared, lexicons = _with_lexicons(augmentation, settings, root)
-        parents = [data[name] for name in augmentation.of]
-        folder = root / "augmented" / augmentation.name
-        made = augment(prepared, parents, folder, data=lexicons, seed=seed, workers=workers)
-        # Pairing makes pairs of texts that are audited already.
-        own = {augmentation.name: made}
-        data |= own if augmentation.pairing else gate.pass_through(own)
-    return data
-
-
-def _shown(sources: Sequence[Source], label: str) -> Iterable[Source]:
-    return progress_bar(sources, desc=label, unit="source")
-
-
-def _publish_source(source: Source, settings: ExperimentSettings, root: Folder) -> TrainingData:
-    folder, shards = root / "corpora" / source.name, settings.cluster.shards
-    world = settings.miniature if source.format == _MINIATURE else None
-    stamp = fingerprint(source, settings.seeds[0], shards, world, file_hashes(source, settings.data))
-    if not is_source_published(folder, stamp):
-        bad = BadRows(source.on_bad_row)
-        stream = stream_source(source, settings.data, settings.seeds[0], settings.miniature, bad)
-        publish_source(folder, stream, stamp, shards, lambda: {"notes": list(stream.notes())})
-        publish_bad_rows(bad, folder, stamp)
-    return published(folder, source.name, bitext=source.name in settings.bitext)
-
-
-class _Gate:
-    """Lets training data through once they are audited: stopped, cleaned or as they are."""
-
-    def __init__(self, settings: ExperimentSettings, root: Folder, benchmarks: Mapping[str, Folder]) -> None:
-        self._settings, self._root, self._leaks = settings, root, dict[str, Folder]()
-        self._benchmarks = benchmarks
-
-    def pass_through(self, data: Mapping[str, TrainingData]) -> dict[str, TrainingData]:
-        root, workers = self._root / "leakage", self._settings.cluster.stream_workers
-        index = open_index(self._benchmarks, root / "index")
-        found = find_leaks(data, index, root, workers=workers)
-        self._leaks |= found
-        summary = {"on_leakage": self._settings.leakage, **summary_of(self._leaks)}
-        self._root.write(LEAKAGE, json.dumps(summary, indent=1, ensure_ascii=False).encode())
-        if self._settings.leakage == "stop":
-            refuse_leaks(found)
-        if self._settings.leakage == "allow":
-            return dict(data)
-        leaking = {name for name in found if summary["by_source"][name]["leaking"]}
-        return {
-            name: without_leaks(source, found[name], self._root / "clean" / name, workers=workers)
-            if name in leaking
-            else source
-            for name, source in data.items()
-        }
-
-
-def _with_lexicons(augmentation: Augmentation, settings: ExperimentSettings, root: Folder) -> tuple[Augmentation, str]:
-    """The augmentation and the root of its lexicons' paths; the built-in world's are written to files first."""
-    switching = augmentation.code_switching
-    if switching is None or switching.lexicons != [_MINIATURE]:
-        return augmentation, settings.data
-    folder = (root / "corpora" / "lexicons").local
-    folder.mkdir(parents=True, exist_ok=True)
-    for lang in switching.languages:
-        words = lexicon(settings.miniature, switching.source_language, lang)
-        lines = [f"{word}\t{translation}\n" for word, translations in words.items() for translation in translations]
-        (folder / f"{switching.source_language}-{lang}.tsv").write_text("".join(lines), encoding="utf-8")
-    return replace(augmentation, code_switching=replace(switching, lexicons=["{source}-{lang}.tsv"])), str(folder)
-
-
-def publish_benchmarks(settings: ExperimentSettings, root: Folder) -> dict[str, Folder]:
-    """Reads every benchmark; returns their folders by name."""
-    folders = {}
-    for source in progress_bar(settings.benchmarks, desc="benchmarks", unit="set"):
-        folder = folders[source.name] = root / "benchmarks" / source.name
-        world = settings.miniature if source.format.startswith(_MINIATURE) else None
-        stamp = fingerprint(source, settings.cluster.shards, world, file_hashes(source, settings.data))
-        if all(is_published(folder / table, stamp) for table in ("queries", "passages", "qrels")):
-            continue
-        bad = BadRows(source.on_bad_row)
-        publish_benchmark(
-            folder, stream_benchmark(source, settings.data, settings.miniature, bad), stamp, settings.cluster.shards
-        )
-        publish_bad_rows(bad, folder, stamp)
-    return folders
-
-
-def publish_benchmark(folder: Folder, benchmark: CorpusStream, stamp: str, shards: int) -> None:
-    """Writes the three tables of an evaluation set; passages pass through block by block."""
-    write_stream(folder / "passages", "passages", benchmark.passages, stamp, shards=shards)
-    queries = pa.concat_tables([SCHEMAS["queries"].empty_table(), *benchmark.queries])
-    write_stream(folder / "qrels", "qrels", qrels_of(benchmark.judgements), stamp)
-    write_table(folder / "queries", "queries", queries, stamp, shards=shards, info={"notes": list(benchmark.notes())})
-
-
-def publish_bad_rows(bad: BadRows, folder: Folder, stamp: str) -> None:
-    """Publishes the rows that were put aside while a source was read, and says how many they are."""
-    if len(bad):
-        write_table(folder / "quarantine", "quarantine", bad.table, stamp)
-        print(f"{folder.path.rpartition('/')[2]}: {len(bad)} bad rows were put aside, in {folder / 'quarantine'}")
 
 
 def prepare_training(settings: ExperimentSettings, root: Folder, data: dict[str, TrainingData]) -> Prepared:

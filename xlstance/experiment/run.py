@@ -16,7 +16,8 @@ from xlstance.evaluation.console import format_table
 from xlstance.evaluation.report import render_report
 from xlstance.evaluation.results import ArmResult, make_results, write_results
 from xlstance.experiment.audit import LEAKAGE
-from xlstance.experiment.data import Prepared, prepare_training, publish_benchmarks, publish_corpora
+from xlstance.experiment.corpora import publish_benchmarks, publish_corpora
+from xlstance.experiment.data import Prepared, prepare_training
 from xlstance.experiment.progress import follow
 from xlstance.experiment.score import Scoring, score
 from xlstance.experiment.settings import Arm, ExperimentSettings
