@@ -40,7 +40,12 @@ def sources(data: Path) -> Iterable[Source | BenchmarkSource]:
         lang = file.partition("_")[0].replace("hant", "Hant")
         files = {lang: f"train/native_qa/{file}.parquet"}
         yield Source(name=file, format="squad", split="", files=files, exclude_xquad=False)
-    for folder in ("train/bitext/tatoeba_challenge_test", "train/bitext/tatoeba_manythings", "dict/wiktionary", "dict/muse"):
+    for folder in (
+        "train/bitext/tatoeba_challenge_test",
+        "train/bitext/tatoeba_manythings",
+        "dict/wiktionary",
+        "dict/muse",
+    ):
         langs = sorted(path.name[3:].partition(".")[0] for path in (data / folder).glob("en-*.tsv.gz"))
         name = folder.rpartition("/")[2]
         yield Source(name=name, format="bitext", path=f"{folder}/en-{{lang}}.tsv.gz", languages=langs)
@@ -55,7 +60,9 @@ def catalog_table() -> list[str]:
         pinned = sum(bool(file.sha256) for file in files)
         fetched = f"{len(files)} files" + (f", {pinned} pinned" if pinned else "") if files else "by hand"
         kind = {"both": "both", "training": "training", "benchmark": "evaluation"}[entry.what]
-        lines.append(f"| [{entry.name}]({entry.homepage}) | {kind} | {entry.format} | {langs} | {fetched} | {entry.licence} |")
+        lines.append(
+            f"| [{entry.name}]({entry.homepage}) | {kind} | {entry.format} | {langs} | {fetched} | {entry.licence} |"
+        )
     return lines
 
 

@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import json
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -193,7 +194,7 @@ def test_chunks_are_whole_lines_and_the_whole_file(tmp_path, members, ending, si
     data = b"\n".join(b"%d" % (n * 997) for n in range(200)) + ending
     path = tmp_path / "a.txt.gz"
     cuts = np.linspace(0, len(data), members + 1).astype(int)
-    path.write_bytes(b"".join(gzip.compress(data[a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)) + bytes(9))
+    path.write_bytes(b"".join(gzip.compress(data[a:b]) for a, b in pairwise(cuts)) + bytes(9))
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf" + data)
     for file in (path, tmp_path / "a.txt"):
         chunks = list(read_chunks(file, BadRows(), size=size))
@@ -223,12 +224,11 @@ def test_mutated_files_lose_no_good_row(tmp_path, name, data):
     found, _ = read(tmp_path / name, bad=bad, names=names)
     assert all(ROWS[index] in found for index in mutated.untouched)
     try:
-        strict, _ = read(tmp_path / name, names=names)
-        assert bad.count == 0
-        assert strict == found
+        strict, said = read(tmp_path / name, names=names)[0], ""
     except DataError as error:
-        assert bad.count
-        assert str(tmp_path / name) in str(error)
+        strict, said = found, str(error)
+    assert strict == found
+    assert (str(tmp_path / name) in said) == (bad.count > 0)
 
 
 @given(st.data())
@@ -247,7 +247,9 @@ def test_a_mutated_parquet_file_is_a_clear_error_at_most(tmp_path, data):
     packed = bytearray(write(tmp_path / "a.parquet", ROWS).read_bytes())
     packed[data.draw(st.integers(0, len(packed) - 1))] = data.draw(st.integers(0, 255))
     (tmp_path / "a.parquet").write_bytes(bytes(packed))
+    said = str(tmp_path / "a.parquet")
     try:
         read(tmp_path / "a.parquet", bad=BadRows("quarantine"))
     except DataError as error:
-        assert str(tmp_path / "a.parquet") in str(error)
+        said = str(error)
+    assert str(tmp_path / "a.parquet") in said
