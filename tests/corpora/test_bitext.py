@@ -2,6 +2,8 @@ import gzip
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from mutations import mutated_gzip, mutated_lines
 
 from xlstance.corpora.bad_rows import BadRows
 from xlstance.corpora.bitext import read_bitext
@@ -115,3 +117,35 @@ def test_files_that_cannot_be_read_are_named(files, tmp_path):
 def test_a_real_file_has_its_documented_count():
     made = read_bitext({"hi": DATA / "tatoeba_challenge_test" / "en-hi.tsv.gz"})
     assert made.pairs.num_rows == 2 * 5000
+
+
+ROWS = [f"sentence {n * 7919:06d}\tSatz {n * 104_729:07d} ü".encode() for n in range(8)]
+FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@given(mutated=mutated_lines(ROWS))
+@FUZZ
+def test_no_good_row_of_a_damaged_file_is_lost(tmp_path, mutated):
+    (tmp_path / "en-de.tsv").write_bytes(mutated.data)
+    bad = BadRows("quarantine")
+    made = read_bitext({"de": tmp_path / "en-de.tsv"}, bad=bad)
+    texts = set(made.queries["text"].to_pylist())
+    for index in mutated.untouched:
+        assert set(ROWS[index].decode().split("\t")) <= texts
+    try:
+        strict = set(read_bitext({"de": tmp_path / "en-de.tsv"}).queries["text"].to_pylist())
+    except DataError:
+        strict = None
+    assert strict == (None if bad.count else texts)
+
+
+@given(data=mutated_gzip(b"\n".join(ROWS)))
+@FUZZ
+def test_a_damaged_gzip_file_is_an_error_or_its_good_beginning(tmp_path, data):
+    (tmp_path / "en-de.tsv.gz").write_bytes(data)
+    bad = BadRows("quarantine")
+    try:
+        rows = len(read_bitext({"de": tmp_path / "en-de.tsv.gz"}, bad=bad).pairs) // 2
+    except DataError as error:
+        rows = 0 if "no row with two full columns is left" in str(error) else None
+    assert rows == len(ROWS) or (rows is not None and bad.count)
