@@ -62,32 +62,27 @@ def find_leaks(
         The tables' folders by the sources' names.
     """
     found = {name: folder / "leaks" / name for name in sources}
-    for name, source in sources.items():
-        _audit(source, index, found[name], workers)
-    return spread_by_id(sources, found, folder, workers=workers)
-
-
-def _audit(source: TrainingData, index: Folder, folder: Folder, workers: int) -> None:
     stamp = read_manifest(index).fingerprint
-    output = {"leaks": Output(folder=folder, table="leaks")}
     shards = [
         Shard(
             stamp=fingerprint("leaks", stamp, manifests_of_shard(source, number), number),
-            payload={"index": number},
-            outputs=output,
+            payload={"source": name, "index": number},
+            outputs={"leaks": Output(folder=found[name], table="leaks")},
         )
+        for name, source in sources.items()
         for number in range(source.shards)
     ]
-    stamps = {folder.uri: fingerprint("leaks", stamp, source.stamps)}
-    run_stream(partial(_Audit, source, index), shards, stamps, label=f"leakage audit: {source.name}", workers=workers)
+    stamps = {found[name].uri: fingerprint("leaks", stamp, source.stamps) for name, source in sources.items()}
+    run_stream(partial(_Audit, dict(sources), index), shards, stamps, label="leakage audit", workers=workers)
+    return spread_by_id(sources, found, folder, workers=workers)
 
 
 class _Audit:
-    def __init__(self, source: TrainingData, index: Folder) -> None:
-        self._source, self._index = source, EvaluationIndex(index)
+    def __init__(self, sources: Mapping[str, TrainingData], index: Folder) -> None:
+        self._sources, self._index = sources, EvaluationIndex(index)
 
     def __call__(self, payload: Mapping[str, Any]) -> dict[str, pa.Table]:
-        number, source = payload["index"], self._source
+        number, source = payload["index"], self._sources[payload["source"]]
         pairs, queries, passages = read_shard_of([source], number)
         every = pairs if colocated(source) else read_table(source.pairs, "pairs")
         lone_queries = _lone(_own(source.queries[0], number, "queries"), "query_id", every)

@@ -40,20 +40,18 @@ def spread_by_id(
         return dict(leaks)
     stamp = fingerprint("spread", {name: read_manifest(own).fingerprint for name, own in leaks.items()})
     build_index(folder / "spread-index", _sets(list(found.values())), stamp)
-    made = {}
-    for name, source in sources.items():
-        output = Output(folder=folder / "spread" / name, table="leaks")
-        shards = [
-            Shard(
-                stamp=fingerprint(stamp, number, manifests_of_shard(source, number)),
-                payload={"index": number},
-                outputs={"leaks": output},
-            )
-            for number in range(source.shards)
-        ]
-        work = partial(_Spread, source, leaks[name], folder / "spread-index")
-        run_stream(work, shards, {output.folder.uri: stamp}, label=f"leaks by id: {name}", workers=workers)
-        made[name] = output.folder
+    made = {name: folder / "spread" / name for name in sources}
+    shards = [
+        Shard(
+            stamp=fingerprint(stamp, number, manifests_of_shard(source, number)),
+            payload={"source": name, "index": number},
+            outputs={"leaks": Output(folder=made[name], table="leaks")},
+        )
+        for name, source in sources.items()
+        for number in range(source.shards)
+    ]
+    work = partial(_Spread, dict(sources), dict(leaks), folder / "spread-index")
+    run_stream(work, shards, {own.uri: stamp for own in made.values()}, label="leaks by id", workers=workers)
     return made
 
 
@@ -74,13 +72,14 @@ def _sets(found: Sequence[pa.Table]) -> list[EvaluationSet]:
 
 
 class _Spread:
-    def __init__(self, source: TrainingData, leaks: Folder, index: Folder) -> None:
-        self._source, self._leaks, self._index = source, leaks, EvaluationIndex(index)
+    def __init__(self, sources: Mapping[str, TrainingData], leaks: Mapping[str, Folder], index: Folder) -> None:
+        self._sources, self._leaks, self._index = sources, leaks, EvaluationIndex(index)
 
     def __call__(self, payload: Mapping[str, Any]) -> dict[str, pa.Table]:
-        file = read_manifest(self._leaks).files[payload["index"]]
-        known = read_shard(self._leaks, file, "leaks")
-        pairs, queries, passages = read_shard_of([self._source], payload["index"])
+        source, leaks = self._sources[payload["source"]], self._leaks[payload["source"]]
+        file = read_manifest(leaks).files[payload["index"]]
+        known = read_shard(leaks, file, "leaks")
+        pairs, queries, passages = read_shard_of([source], payload["index"])
         # Only what stands with a shared id is looked at: the pairs of its passages' groups.
         rows, keys = id_keys(pairs["query_id"])
         matches, _ = self._index.ids.find(keys)
@@ -93,7 +92,7 @@ class _Spread:
         found = found.set_column(place, found.schema.field(place), pa.array(["id-context"] * len(found), pa.string()))
         by_id = known.filter(pc.is_in(known["rule"], _BY_ID))
         fresh = pc.invert(pc.is_in(_pair_and_set(found), pc.unique(_pair_and_set(by_id))))
-        metadata = read_metadata(self._leaks, file)
+        metadata = read_metadata(leaks, file)
         return {"leaks": pa.concat_tables([known, found.filter(fresh)]).replace_schema_metadata(metadata)}
 
 
