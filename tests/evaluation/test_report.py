@@ -257,3 +257,41 @@ def test_report_without_figures_off_the_diagonal():
     arms = [ArmResult(name=name, seed=0, benchmarks={"b": one}) for name in ("a", "c")]
     reader = Reader(render_report(make_results(arms, {}), []))
     assert "rank distance on b" not in {value for name, value in reader.attributes if name == "aria-label"}
+
+
+def audited(on_leakage, leaking, warned=0):
+    part = {"leaking": leaking, "warned": warned}
+    return {
+        "on_leakage": on_leakage,
+        "rows": 2000,
+        **part,
+        "by_source": {HOSTILE: {"rows": 2000, **part}},
+        "by_benchmark": {"xquad-r": part} if leaking or warned else {},
+        "by_rule": {"ngrams": part} if leaking or warned else {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("leakage", "said", "alarm", "tables"),
+    [
+        ({}, "", False, False),
+        (audited("stop", 0), "pairs holds what a benchmark holds.", False, False),
+        (audited("stop", 0, 7), "holds what a benchmark holds; 7 share less than makes a leak.", False, True),
+        (audited("drop", 31, 7), "31 of 2,000 training and development pairs held",
+         False, True),
+        (audited("allow", 31), "hold what a benchmark holds, and were allowed.",
+         True, True),
+        (audited("allow", 0), "none of 2,000", False, False),
+    ],
+)  # fmt: skip
+def test_the_leakage_audit_is_told_and_in_red_where_leaks_were_allowed(leakage, said, alarm, tables):
+    results = make_results([arm("hybrid")], {}, leakage=leakage)
+    page = render_report(results, [])
+    reader = Reader(page)
+    text = " ".join(" ".join(reader.text).split())
+    for shown in (text, format_table(results)):
+        assert said in shown
+        assert ("Leakage" in shown) == bool(said)
+    assert ('<p class="alarm">' in page) == alarm
+    assert ("By benchmark" in text) == tables
+    assert "<script>" not in page
