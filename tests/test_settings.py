@@ -131,9 +131,9 @@ def settings_classes(settings: type, path: str = "") -> Iterator[tuple[str, type
 
 
 def documented(settings: type) -> dict[str, str]:
-    """The names and texts of a class's ``Attributes``."""
-    _, _, section = (settings.__doc__ or "").partition("Attributes:\n")
-    return dict(re.findall(r"^        (\w+): (\S.*)$", section, flags=re.MULTILINE))
+    """The names and texts of the ``Attributes`` of a class and of those that it inherits from."""
+    sections = [(own.__doc__ or "").partition("Attributes:\n")[2] for own in reversed(settings.__mro__)]
+    return dict(re.findall(r"^        (\w+): (\S.*)$", "\n".join(sections), flags=re.MULTILINE))
 
 
 @pytest.mark.parametrize(("path", "settings"), settings_classes(ExperimentSettings), ids=str)

@@ -1,7 +1,8 @@
 """What a reader returns: a corpus as a stream of blocks, or the whole tables of a training set or a benchmark."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,17 +41,21 @@ class Benchmark:
         queries: table ``queries``.
         qrels: table ``qrels``; gains above 0 are relevant.
         notes: what a reader of the results must know.
+        info: how it is scored, as keyword arguments of ``evaluation.protocol.evaluate``: ``relevant_from``, the gain
+            from which on a passage counts in figures without grades, and ``by_argument``, whether rank distances are
+            over the languages of each passage group.
     """
 
     passages: pa.Table
     queries: pa.Table
     qrels: pa.Table
     notes: tuple[str, ...] = ()
+    info: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def stream(self) -> "CorpusStream":
         """The same as a stream of one block each."""
-        return CorpusStream([self.passages], [self.queries], [self.qrels], lambda: self.notes)
+        return CorpusStream([self.passages], [self.queries], [self.qrels], lambda: self.notes, self.info)
 
 
 @dataclass(frozen=True)
@@ -65,12 +70,14 @@ class CorpusStream:
         queries: blocks of the table ``queries``; every id once.
         judgements: blocks of the table ``pairs``, or of ``qrels``; they refer to texts that came before.
         notes: what a reader of the results must know; asked for once the streams are at their end.
+        info: as of ``Benchmark``.
     """
 
     passages: Iterable[pa.Table]
     queries: Iterable[pa.Table]
     judgements: Iterable[pa.Table]
     notes: Callable[[], Sequence[str]] = tuple
+    info: Mapping[str, Any] = field(default_factory=dict)
 
 
 def pairs_of(judgements: Iterable[pa.Table], source: str) -> Iterator[pa.Table]:
@@ -114,7 +121,9 @@ def collect_benchmark(stream: CorpusStream) -> Benchmark:
     """A benchmark that fits into memory, from a stream."""
     passages, queries = _whole(stream.passages, "passages"), _whole(stream.queries, "queries")
     qrels = _whole(qrels_of(stream.judgements), "qrels")
-    return Benchmark(passages=passages, queries=queries, qrels=qrels, notes=tuple(stream.notes()))
+    return Benchmark(
+        passages=passages, queries=queries, qrels=qrels, notes=tuple(stream.notes()), info=dict(stream.info)
+    )
 
 
 def _whole(blocks: Iterable[pa.Table], table: str) -> pa.Table:

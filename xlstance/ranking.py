@@ -5,7 +5,7 @@ over the scores thus serves the pool of one language and the pool of all languag
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 
 import numpy as np
@@ -60,6 +60,12 @@ class RelevantRanks:
         """``[R]`` rank, from 1, in the pool of all languages together."""
         ranks: Integers = 1 + self.before.sum(axis=1)
         return ranks
+
+    def where(self, keep: npt.NDArray[np.bool_]) -> "RelevantRanks":
+        """The same ranks of some of the relevant passages; ``keep`` is ``[R] bool``."""
+        rows = {field.name: getattr(self, field.name) for field in fields(self)}
+        of_pool = {name: rows.pop(name) for name in ("languages", "pool_sizes")}
+        return RelevantRanks(**of_pool, **{name: values[keep] for name, values in rows.items()})
 
 
 def matrix_of(vectors: pa.Table, ids: pa.ChunkedArray) -> Floats:

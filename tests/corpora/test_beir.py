@@ -89,11 +89,12 @@ def test_where_a_language_comes_from(folder):
 
     assert language_of(lang="fr", language="de") == ["fr", "yo"]
     assert language_of(language="zh-Hant") == ["zh-Hant", "yo"]
-    assert language_of(_id="bem-dev-7") == ["bem", "yo"]
+    assert language_of(_id="sw-dev-7") == ["sw", "yo"]
     with pytest.raises(DataError, match=r"queries\.jsonl: line 1: 'lang' is no language code"):
         language_of(lang="english")
-    with pytest.raises(DataError, match=r"line 1: 'lang' is no language code.*\(None\)"):
-        language_of()
+    for identity in ("q1", "doc-7"):  # three letters are more often a word than a code
+        with pytest.raises(DataError, match=r"line 1: 'lang' is no language code.*\(None\)"):
+            language_of(_id=identity)
 
 
 def test_a_folder_that_says_no_language_wants_the_setting(folder):

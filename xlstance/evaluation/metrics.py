@@ -71,7 +71,51 @@ def ndcg(query: Integers, rank: Integers, gain: Integers, queries: int, k: int) 
     return _divide(reached, ideal)
 
 
-def _discounted(query: Integers, rank: Integers, gain: Integers, queries: int, k: int) -> Floats:
+def ndcg_blind_to_grades(query: Integers, gain: Integers, queries: int, k: int) -> Floats:
+    """The ``ndcg`` expected of a ranking that has all judged passages at the top, in random order among themselves.
+
+    What a retriever reaches that finds the topic and cannot tell the grades, such as the sides of a question. Of two
+    passages of gain 2 and two of gain 1 it is .916 at k = 10.
+
+    Args:
+        query: ``[R]`` the query's number.
+        gain: ``[R]`` gains, above 0.
+        queries: number of queries.
+        k: the cutoff.
+    """
+    best = np.lexsort((-gain, query))
+    place = _position(query[best], queries)
+    ideal = _discounted(query[best], place, gain[best], queries, k)
+    expected = _mean(query, gain, queries)[query[best]]
+    return _divide(_discounted(query[best], place, expected, queries, k), ideal)
+
+
+def auc(query: Integers, rank: Integers, positive: npt.NDArray[np.bool_], queries: int) -> Floats:
+    """Area under the ROC curve: the share of (positive, other) judged passages that rank in this order.
+
+    Source: Hanley and McNeil, The meaning and use of the area under a receiver operating characteristic curve
+    (Radiology 1982): it is the Wilcoxon statistic. Ranks have no ties.
+
+    Args:
+        query: ``[R]`` the query's number.
+        rank: ``[R]`` ranks from 1.
+        positive: ``[R]`` whether a passage is one of those to come first.
+        queries: number of queries.
+
+    Returns:
+        ``[queries] float64``; .5 for a random order, NaN for a query that lacks one of the two kinds.
+    """
+    order = np.lexsort((rank, query))
+    query, positive = query[order], positive[order]
+    others = np.bincount(query, ~positive, queries)
+    before = np.cumsum(~positive)
+    starts = np.cumsum(others) - others
+    behind = others[query] - (before - starts[query])
+    right = np.bincount(query, np.where(positive, behind, 0), queries)
+    return _divide(right, others * np.bincount(query, positive, queries))
+
+
+def _discounted(query: Integers, rank: Integers, gain: npt.NDArray[Any], queries: int, k: int) -> Floats:
     return np.bincount(query, np.where(rank <= k, gain / np.log2(rank + 1.0), 0), queries).astype(np.float64)
 
 

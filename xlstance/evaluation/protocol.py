@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -23,13 +24,29 @@ _MULTI = (
 )
 
 
-def evaluate(queries: pa.Table, ranks: RelevantRanks, notes: Sequence[str] = ()) -> dict[str, Any]:
+_RUN = ["query_index", "query_lang", "passage_lang"]
+_GRADED = ("auc", "ndcg@10", "ndcg@10_blind")
+
+
+def evaluate(
+    queries: pa.Table,
+    ranks: RelevantRanks,
+    notes: Sequence[str] = (),
+    *,
+    relevant_from: int = 1,
+    argument: npt.NDArray[np.int64] | None = None,
+) -> dict[str, Any]:
     """All figures of one benchmark.
 
     Args:
         queries: table ``queries``.
         ranks: the ranks of the relevant passages.
         notes: what a reader of the figures must know, from the benchmark.
+        relevant_from: the gain from which on a passage is relevant in figures without grades. Where it is above 1, as
+            in stance retrieval, each setting also has ``auc`` of the relevant passages against the others with a gain,
+            ``ndcg@10`` over all gains, and beside it ``ndcg@10_blind``, what a ranking reaches that is blind to them.
+        argument: ``[R]`` the number of what each passage says in some language; rank distances are then over the
+            languages of each of a query's arguments, and averaged over these. None: over all of a query's passages.
 
     Returns:
         What stands in ``results.json`` under the benchmark's name: the settings ``mono``, ``cross`` and ``multi``,
@@ -38,24 +55,33 @@ def evaluate(queries: pa.Table, ranks: RelevantRanks, notes: Sequence[str] = ())
         ``ties``, the relevant passages that share their score with another; ``queries_without_relevant``, which no
         figure counts; ``notes``. A figure that nothing gives (cross with one language) is None.
     """
-    single, multi = one_target(queries, ranks), multilingual(queries, ranks)
+    relevant = ranks.gain >= relevant_from
+    judged, ranks = ranks, ranks.where(relevant)
+    single = one_target(queries, ranks)
+    multi = multilingual(queries, ranks, None if argument is None else argument[relevant])
+    one_target_figures: Sequence[str] = _ONE_TARGET
+    multi_names: Sequence[str] = _MULTI
+    if relevant_from > 1:
+        single = single.merge(_graded_one_target(queries, judged, relevant), on=_RUN, how="left")
+        multi = multi.drop(columns="ndcg@10").merge(_graded(judged, relevant), on="query_index", how="left")
+        one_target_figures, multi_names = (*_ONE_TARGET, *_GRADED), (*_MULTI, "auc", "ndcg@10_blind")
     own = single["query_lang"] == single["passage_lang"]
     pairs = single.groupby(["query_lang", "passage_lang"], sort=True, as_index=False).agg(
         {"map": "mean", "recall@1": "mean", "query_index": "size"}
     )
-    multi_figures = _figures(multi, _MULTI)
+    multi_figures = _figures(multi, multi_names)
     chance, distance = multi_figures["rank_distance_chance"], multi_figures["rank_distance"]
     multi_figures["rank_distance_share"] = distance / chance if chance else None
     heat_map = pairs.pivot(index="query_lang", columns="passage_lang", values="map")
     multi_figures["diagonal_gap"] = bias.diagonal_gap(heat_map)
     return {
-        "mono": _figures(single[own], _ONE_TARGET),
-        "cross": _figures(single[~own], _ONE_TARGET),
+        "mono": _figures(single[own], one_target_figures),
+        "cross": _figures(single[~own], one_target_figures),
         "multi": multi_figures,
         "per_language": {
             str(lang): {
-                "mono": _figures(single[own & (single["query_lang"] == lang)], _ONE_TARGET),
-                "multi": _figures(multi[multi["query_lang"] == lang], _MULTI),
+                "mono": _figures(single[own & (single["query_lang"] == lang)], one_target_figures),
+                "multi": _figures(multi[multi["query_lang"] == lang], multi_names),
             }
             for lang in sorted(set(multi["query_lang"]))
         },
@@ -94,8 +120,45 @@ def one_target(queries: pa.Table, ranks: RelevantRanks) -> pd.DataFrame:
     )
 
 
-def multilingual(queries: pa.Table, ranks: RelevantRanks) -> pd.DataFrame:
+def _graded_one_target(queries: pa.Table, ranks: RelevantRanks, relevant: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    """The graded figures of every query in every pool of one language."""
+    languages = len(ranks.languages)
+    runs, run = np.unique(ranks.query_index * languages + ranks.language, return_inverse=True)
+    frame = pd.DataFrame(_graded_figures(run, ranks.in_own_pool, ranks.gain, relevant, len(runs)))
+    names = np.array(ranks.languages, dtype=object)
+    of_run = [runs // languages, _query_languages(queries)[runs // languages], names[runs % languages]]
+    return frame.assign(**dict(zip(_RUN, of_run, strict=True)))
+
+
+def _graded(ranks: RelevantRanks, relevant: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    """The graded figures of every query in the pool of all languages."""
+    rows, query = np.unique(ranks.query_index, return_inverse=True)
+    return pd.DataFrame(_graded_figures(query, ranks.in_all, ranks.gain, relevant, len(rows))).assign(query_index=rows)
+
+
+def _graded_figures(
+    query: npt.NDArray[np.int64],
+    rank: npt.NDArray[np.int64],
+    gain: npt.NDArray[np.int64],
+    relevant: npt.NDArray[np.bool_],
+    queries: int,
+) -> dict[str, npt.NDArray[np.float64]]:
+    return {
+        "auc": metrics.auc(query, rank, relevant, queries),
+        "ndcg@10": metrics.ndcg(query, rank, gain, queries, 10),
+        "ndcg@10_blind": metrics.ndcg_blind_to_grades(query, gain, queries, 10),
+    }
+
+
+def multilingual(
+    queries: pa.Table, ranks: RelevantRanks, argument: npt.NDArray[np.int64] | None = None
+) -> pd.DataFrame:
     """Figures of every query in the pool of all languages.
+
+    Args:
+        queries: table ``queries``.
+        ranks: the ranks of the relevant passages.
+        argument: as in ``evaluate``.
 
     Returns:
         Columns ``query_index``, ``query_lang`` and the figures of ``multi``; one row per query that has a relevant
@@ -106,6 +169,7 @@ def multilingual(queries: pa.Table, ranks: RelevantRanks) -> pd.DataFrame:
     languages = _query_languages(queries)
     same = np.array(ranks.languages, dtype=object)[ranks.language] == languages[ranks.query_index]
     first, first_chance = bias.same_language_first(query, rank, same, count)
+    distance, by_chance = _distances(query, rank, argument, count, int(ranks.pool_sizes.sum()))
     return pd.DataFrame(
         {
             "query_index": rows,
@@ -117,14 +181,37 @@ def multilingual(queries: pa.Table, ranks: RelevantRanks) -> pd.DataFrame:
             "mrr@10": metrics.reciprocal_rank(query, rank, count, 10),
             "success@10": metrics.success(query, rank, count, 10),
             "max_rank": bias.max_rank(query, rank, count),
-            "rank_distance": bias.rank_distance(query, rank, count),
-            "rank_distance_chance": bias.rank_distance_of_chance(
-                np.bincount(query, minlength=count), int(ranks.pool_sizes.sum())
-            ),
+            "rank_distance": distance,
+            "rank_distance_chance": by_chance,
             "same_language_first": first,
             "same_language_first_chance": first_chance,
         }
     )
+
+
+def _distances(
+    query: npt.NDArray[np.int64],
+    rank: npt.NDArray[np.int64],
+    argument: npt.NDArray[np.int64] | None,
+    queries: int,
+    pool: int,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Rank distance and that of chance, ``[queries]`` each: means over a query's arguments, or of all its passages."""
+    if argument is None:
+        chance = bias.rank_distance_of_chance(np.bincount(query, minlength=queries), pool)
+        return bias.rank_distance(query, rank, queries), chance
+    asked, inverse = np.unique(np.stack([query, argument]), axis=1, return_inverse=True)
+    part = inverse.ravel()
+    counts = np.bincount(part, minlength=asked.shape[1])
+    each = pd.DataFrame(
+        {
+            "query": asked[0],
+            "distance": bias.rank_distance(part, rank, asked.shape[1]),
+            "chance": bias.rank_distance_of_chance(counts, pool),
+        }
+    )
+    means = each.groupby("query").mean().reindex(range(queries))
+    return means["distance"].to_numpy(), means["chance"].to_numpy()
 
 
 def _figures(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:

@@ -129,7 +129,14 @@ def publish_benchmark(folder: Folder, benchmark: CorpusStream, stamp: str, shard
     write_stream(folder / "passages", "passages", benchmark.passages, stamp, shards=shards)
     queries = pa.concat_tables([SCHEMAS["queries"].empty_table(), *benchmark.queries])
     write_stream(folder / "qrels", "qrels", qrels_of(benchmark.judgements), stamp)
-    write_table(folder / "queries", "queries", queries, stamp, shards=shards, info={"notes": list(benchmark.notes())})
+    write_table(
+        folder / "queries",
+        "queries",
+        queries,
+        stamp,
+        shards=shards,
+        info={"notes": list(benchmark.notes()), **benchmark.info},
+    )
 
 
 def publish_bad_rows(bad: BadRows, folder: Folder, stamp: str) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -43,8 +44,13 @@ def score(scoring: Scoring) -> dict[str, Any]:
     query_vectors = matrix_of(read_table(scoring.vectors / "queries", "vectors"), queries["query_id"])
     passage_vectors = matrix_of(read_table(scoring.vectors / "passages", "vectors"), passages["passage_id"])
     ranks = relevant_ranks(queries, passages, qrels, query_vectors, passage_vectors)
-    notes = read_manifest(scoring.benchmark / "queries").info.get("notes", ())
-    figures = evaluate(queries, ranks, notes)
+    info = read_manifest(scoring.benchmark / "queries").info
+    argument = None
+    if info.get("by_argument"):
+        argument = pd.factorize(passages["group_id"].to_pandas())[0][ranks.passage_index]
+    figures = evaluate(
+        queries, ranks, info.get("notes", ()), relevant_from=info.get("relevant_from", 1), argument=argument
+    )
     run = search(
         build_index(passage_vectors, scoring.index),
         queries["query_id"].combine_chunks(),
