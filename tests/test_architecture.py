@@ -20,7 +20,7 @@ LAYERS = (
     {"encoders", "ranking", "training_data", "streams", "session", "leakage"},
     {"corpora", "augmentation", "training", "retrieval", "evaluation"},
     {"experiment", "sweep"},
-    {"data_cli"},
+    {"data_cli", "evaluate_cli"},
     {"cli"},
 )
 LAYER_OF = {name: height for height, names in enumerate(LAYERS) for name in names}

@@ -24,7 +24,10 @@ def test_a_mistake_is_one_line_and_exit_code_2_for_the_shell(tmp_path: Path) -> 
     ("arguments", "said"),
     [
         (["experimnt"], "there is no command 'experimnt'; .*; did you mean experiment?"),
-        (["42"], "no command '42'; the commands are experiment, augment, prepare, train, corpora, fetch, leakage\n"),
+        (
+            ["42"],
+            "no command '42'; the commands are experiment, augment, prepare, train, evaluate, corpora, fetch, leak",
+        ),
         (["train"], "xlstance train needs settings: give --config FILE"),
         (["train", "--config", "absent.yaml"], "--config absent.yaml: there is no such file"),
         (["train", "--training.stepz", "3"], "did you mean training.steps?"),

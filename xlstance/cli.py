@@ -36,7 +36,7 @@ class _Command:
 
 
 def _commands() -> dict[str, _Command]:
-    from xlstance import data_cli
+    from xlstance import data_cli, evaluate_cli
     from xlstance.experiment import run
 
     def job(name: str, summary: str, work: Callable[[Any], object]) -> _Command:
@@ -51,6 +51,7 @@ def _commands() -> dict[str, _Command]:
     works = (run.run_experiment, run.run_augmentation, run.run_preparation, run.run_training)
     return {
         **{name: job(name, text, work) for (name, text), work in zip(summaries.items(), works, strict=True)},
+        "evaluate": _Command("measure an encoder as it is on stance retrieval", evaluate_cli.run_evaluate),
         "corpora": _Command("list the known sources, or describe those that are named", data_cli.run_corpora),
         "fetch": _Command("download sources from their publishers", data_cli.run_fetch),
         "leakage": _Command("find the training rows that hold what an evaluation set holds", data_cli.run_leakage),

@@ -17,6 +17,8 @@ from xlstance.corpora.sentences import Passage
 from xlstance.corpora.squad import SquadSettings, read_squad, read_squad_benchmark
 from xlstance.corpora.tevatron import read_tevatron
 from xlstance.corpora.trec import paths_of, read_trec
+from xlstance.corpora.xl_stance.benchmark import Pool, StanceTask, Task, stance_benchmark
+from xlstance.corpora.xl_stance.collection import EMBEDDED, read_collection
 from xlstance.corpora.xstance import read_xstance
 from xlstance.errors import SettingsError
 from xlstance.files import sha256_of
@@ -52,20 +54,25 @@ class BenchmarkSource(Location):
     """An evaluation set; each format uses the settings that it names.
 
     Attributes:
-        format: ``lareqa`` (XQuAD-R, MLQA-R), ``beir``, ``trec`` (MIRACL, Mr. TyDi), ``xstance``, ``squad`` (a
-            development set), ``columns``, ``tevatron``, ``flagembedding`` or ``huggingface`` (pairs: every passage is
-            in the pool), ``miniature`` or ``miniature-stance`` (the built-in synthetic world).
-        split: squad: ``dev``; several joined by ``+``, or empty for all rows; beir, trec, xstance, huggingface: as
-            they name theirs.
+        format: ``xl-stance`` (the embedded collection; with a ``path``, X-Stance's files), ``lareqa`` (XQuAD-R,
+            MLQA-R), ``beir``, ``trec`` (MIRACL, Mr. TyDi), ``xstance``, ``squad`` (a development set), ``columns``,
+            ``tevatron``, ``flagembedding`` or ``huggingface`` (pairs: every passage is in the pool), ``miniature`` or
+            ``miniature-stance`` (the built-in synthetic world).
+        split: squad: ``dev``; several joined by ``+``, or empty for all rows; xl-stance: ``test`` or ``valid``; beir,
+            trec, xstance, huggingface: as they name theirs.
+        task: xl-stance: ``topical`` finds the comments on a question, ``stance`` those that take one side.
+        pool: xl-stance: ``natural`` for all comments, ``balanced`` for as many on a question in each language.
         passage: lareqa, squad: what a candidate is: a sentence, a sentence with its paragraph, or a paragraph.
     """
 
     format: Literal[
-        "lareqa", "beir", "trec", "xstance", "squad", "columns", "tevatron", "flagembedding", "huggingface",
-        "miniature", "miniature-stance",
+        "xl-stance", "lareqa", "beir", "trec", "xstance", "squad", "columns", "tevatron", "flagembedding",
+        "huggingface", "miniature", "miniature-stance",
     ]  # fmt: skip
     split: str = "dev"
     passage: Passage = "sentence"
+    task: Task = "topical"
+    pool: Pool = "natural"
 
 
 def stream_source(source: Source, data: str, seed: int, miniature: "MiniatureSettings", bad: BadRows) -> CorpusStream:
@@ -119,9 +126,16 @@ def stream_benchmark(source: BenchmarkSource, data: str, miniature: "MiniatureSe
         DataError: if a file is missing or not what its format says.
     """
     if source.format in ("miniature", "miniature-stance"):
-        from xlstance.corpora.miniature import benchmark, stance_benchmark
+        from xlstance.corpora.miniature import benchmark
+        from xlstance.corpora.miniature import stance_benchmark as stance
 
-        return (benchmark(miniature) if source.format == "miniature" else stance_benchmark(miniature)).stream
+        return (benchmark(miniature) if source.format == "miniature" else stance(miniature)).stream
+    if source.format == "xl-stance":
+        if source.split not in ("test", "valid"):
+            raise SettingsError(f"benchmark {source.name!r}: split is {source.split!r}; XL-Stance has test and valid")
+        part = cast(Literal["test", "valid"], source.split)
+        collection = read_collection(source.folder(data) if source.path else EMBEDDED, bad)
+        return stance_benchmark(collection, StanceTask(task=source.task, pool=source.pool, part=part)).stream
     if source.format == "squad":
         files = source.file_of_each_language(data)
         settings = _squad_settings(source, answerable_only=True)
@@ -202,6 +216,8 @@ def _paths(source: Source | BenchmarkSource, data: str) -> list[Path]:
     match source.format:
         case "miniature" | "miniature-stance":
             return []
+        case "xl-stance" if not source.path:
+            return sorted(EMBEDDED.glob("*.jsonl*"))
         case "squad" | "bitext":
             return list(source.file_of_each_language(data).values())
         case "columns" | "tevatron" | "flagembedding":

@@ -6,7 +6,7 @@ label`` and more) and ``questions.{de,en,fr,it}.jsonl`` (``id`` or ``ID``, ``tex
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def read_xstance(folder: Path, *, split: str, name: str, bad: BadRows) -> Corpus
     """
     if split not in SPLITS:
         raise SettingsError(f"source {name!r}: split is {split!r}; X-Stance has {', '.join(SPLITS)}")
-    return _Split(_file(folder, split), _read_questions(folder, bad), name, bad).stream
+    return _Split(_file(folder, split), read_questions(folder, bad), name, bad).stream
 
 
 class _Split:
@@ -103,18 +103,51 @@ class _Split:
 
     def _comments(self) -> Iterator[pa.Table]:
         """The good rows, the same each time."""
-        seen, known = IdSet(), pc.unique(self._questions["id"])
-        for block in read_records(self._path, _COMMENT, self._bad):
-            block = block.without(no_language(block.table["language"]), self._bad, "no language code", "language")
-            other = pc.invert(pc.is_in(block.table["label"], _LABELS))
-            block = block.without(other, self._bad, "the label is neither FAVOR nor AGAINST", "label")
-            unknown = pc.invert(pc.is_in(block.table["question_id"], known))
-            block = block.without(unknown, self._bad, "the question stands in no file of questions", "question_id")
-            yield _once(block, seen, self._bad).table
+        return _read_file(self._path, self._questions, self._bad, ())
 
 
-def _read_questions(folder: Path, bad: BadRows) -> pa.Table:
-    """The questions in all languages: ``id, lang, text``."""
+def read_comments(
+    folder: Path, split: str, questions: pa.Table, bad: BadRows, more: Sequence[pa.Field] = ()
+) -> Iterator[pa.Table]:
+    """Reads the comments of a split.
+
+    Args:
+        folder: holds the files.
+        split: ``train``, ``valid`` or ``test``.
+        questions: as ``read_questions`` returns them; a comment on any other is a bad row.
+        bad: told of the rows that cannot be used.
+        more: columns to read beside ``id, question_id, language, comment, label``.
+
+    Yields:
+        Blocks of these columns; ids and labels are checked.
+
+    Raises:
+        DataError: if the file is missing or cannot be read.
+    """
+    return _read_file(_file(folder, split), questions, bad, more)
+
+
+def _read_file(path: Path, questions: pa.Table, bad: BadRows, more: Sequence[pa.Field]) -> Iterator[pa.Table]:
+    seen, known = IdSet(), pc.unique(questions["id"])
+    for block in read_records(path, pa.schema([*_COMMENT, *more]), bad):
+        block = block.without(no_language(block.table["language"]), bad, "no language code", "language")
+        other = pc.invert(pc.is_in(block.table["label"], _LABELS))
+        block = block.without(other, bad, "the label is neither FAVOR nor AGAINST", "label")
+        unknown = pc.invert(pc.is_in(block.table["question_id"], known))
+        block = block.without(unknown, bad, "the question stands in no file of questions", "question_id")
+        yield _once(block, seen, bad).table
+
+
+def read_questions(folder: Path, bad: BadRows) -> pa.Table:
+    """The questions in all languages: columns ``id`` (int64), ``lang`` and ``text``.
+
+    Args:
+        folder: holds ``questions.{lang}.jsonl``.
+        bad: told of the rows that cannot be used.
+
+    Raises:
+        DataError: if there is no question.
+    """
     tables = []
     for path in sorted(folder.glob("questions.*.jsonl*")):
         lang = check_language(path.name.split(".")[1], str(path))

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from xlstance.evaluation.results import (
-    COLUMNS,
     benchmark_names,
     best_arms,
     caution,
+    columns_of,
     leakage_note,
     mean_figure,
     seeds_of,
@@ -28,7 +28,7 @@ def format_table(results: Mapping[str, Any]) -> str:
     blocks = []
     for benchmark in benchmark_names(results):
         cells = [[arm.ljust(width) for arm in ["arm", *arms]]]
-        for column in COLUMNS:
+        for column in columns_of(results, benchmark):
             values = {arm: mean_figure(results, arm, benchmark, column.setting, column.figure) for arm in arms}
             best = best_arms(values, column)
             shown = [column.show(values[arm]) + ("*" if arm in best else " ") for arm in arms]

@@ -18,6 +18,7 @@ from xlstance.evaluation.results import (
     benchmark_names,
     best_arms,
     caution,
+    columns_of,
     leakage_note,
     mean_figure,
     seeds_of,
@@ -121,7 +122,7 @@ def _benchmark(results: Mapping[str, Any], name: str) -> dict[str, Any]:
         "name": name,
         "notes": notes,
         "synthetic": _is_synthetic(notes),
-        "table": _table(results, name, COLUMNS),
+        "table": _table(results, name, columns_of(results, name)),
         "bias": _table(results, name, _BIAS),
         "scale": scale,
         "bars": [(setting, bar_chart(f"{setting} mAP on {name}", _bars(values, 4), scale)) for setting, values in maps],
@@ -166,7 +167,7 @@ def _table(results: Mapping[str, Any], benchmark: str, columns: Sequence[Column]
     rows: dict[str, list[tuple[str, bool]]] = defaultdict(list)
     for column in columns:
         values = _values(results, benchmark, column)
-        best = best_arms(values, column) if columns is COLUMNS else set()
+        best = best_arms(values, column) if columns is not _BIAS else set()
         for arm, value in values.items():
             rows[arm].append((column.show(value), arm in best))
     return {"head": [column.title for column in columns], "rows": rows}

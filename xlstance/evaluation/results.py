@@ -67,6 +67,20 @@ COLUMNS = (
     Column(title="rank distance", setting="multi", figure="rank_distance", digits=1, higher_is_better=False),
 )
 
+STANCE_COLUMNS = (
+    Column(title="mono AUC", setting="mono", figure="auc", digits=3),
+    Column(title="cross AUC", setting="cross", figure="auc", digits=3),
+    Column(title="multi AUC", setting="multi", figure="auc", digits=3),
+    Column(title="mono nDCG@10", setting="mono", figure="ndcg@10", digits=3),
+    Column(title="blind to sides", setting="mono", figure="ndcg@10_blind", digits=3),
+)
+
+
+def columns_of(results: Mapping[str, Any], benchmark: str) -> tuple[Column, ...]:
+    """The headline figures of a benchmark: those of stance retrieval too where it has them."""
+    settings = (arm["benchmarks"].get(benchmark, {}).get("multi", {}) for arm in results["arms"])
+    return (*COLUMNS, *STANCE_COLUMNS) if any("auc" in figures for figures in settings) else COLUMNS
+
 
 def make_results(
     arms: Sequence[ArmResult],
