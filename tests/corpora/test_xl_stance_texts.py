@@ -108,7 +108,8 @@ def test_the_packaged_files_are_what_the_sources_make():
     for name, data in made.items():
         packed = (DATA / name).read_bytes()
         unpack = gzip.decompress if name.endswith(".gz") else bytes  # zlib's bytes may differ, its content not
-        assert unpack(packed) == unpack(data), f"{name}: run python -m xlstance.corpora.xl_stance.build"
+        same = unpack(packed) == unpack(data)
+        assert same, f"{name}: run python -m xlstance.corpora.xl_stance.build"
 
 
 def test_the_splits_are_apart():

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 ARGUMENTS = ("f1", "f2", "a1", "a2")
 """Two arguments in favour, two against; f1 and a2 speak for their own way, f2 and a1 against the other's."""
 
-LANGUAGES = ("en", "es", "fr", "hi", "it", "ru", "tr", "vi", "zh")
+LANGUAGES = ("ar", "de", "el", "en", "es", "fr", "hi", "it", "ru", "th", "tr", "vi", "zh")
 """The languages that every issue is written in; a new one goes to the end, as ids count on the order."""
 
 NEW_TOPICS = ("digital", "justice", "migration", "culture")
