@@ -224,5 +224,7 @@ def _paths(source: Source | BenchmarkSource, data: str) -> list[Path]:
             return [path for paths in source.files_of_each_language(data).values() for path in paths]
         case "trec":
             return paths_of(source.trec_files, source.folder(data), source.languages, source.split)
+        case "lareqa":
+            return sorted(source.folder(data).glob("*.json*"))
         case _:
             return sorted(source.folder(data).rglob("*.*"))

@@ -14,9 +14,9 @@ from xlstance.errors import DataError
 from xlstance.experiment.spread import spread_by_id
 from xlstance.leakage.audit import audit_rows, count_rows, summarise
 from xlstance.leakage.index import EvaluationIndex, EvaluationSet, build_index
+from xlstance.leakage.texts import blanks_for, lone_texts, lost_texts, pairs_of_lone, without_negatives
 from xlstance.storage import Folder, fingerprint, read_manifest, read_metadata, read_shard, read_table
 from xlstance.streams import Output, Shard, run_stream
-from xlstance.tables import make_table
 from xlstance.training_data import COLOCATED, TrainingData, colocated, manifests_of_shard, read_shard_of
 
 OnLeakage = Literal["stop", "drop", "allow"]
@@ -24,7 +24,6 @@ OnLeakage = Literal["stop", "drop", "allow"]
 
 LEAKAGE = "leakage.json"
 _COUNTS_KEY = b"xlstance.rows"
-_BLANK = "-"  # begins the ids of what stands in for a missing text
 _NAMED = 5  # leaking rows in the message that stops a run
 
 
@@ -85,38 +84,15 @@ class _Audit:
         number, source = payload["index"], self._sources[payload["source"]]
         pairs, queries, passages = read_shard_of([source], number)
         every = pairs if colocated(source) else read_table(source.pairs, "pairs")
-        lone_queries = _lone(_own(source.queries[0], number, "queries"), "query_id", every)
-        lone_passages = _lone(_own(source.passages[0], number, "passages"), "passage_id", every)
+        lone_queries = lone_texts(_own(source.queries[0], number, "queries"), "query_id", every)
+        lone_passages = lone_texts(_own(source.passages[0], number, "passages"), "passage_id", every)
         # A pair needs both of its texts: an empty one stands in for the other, and matches nothing.
-        pairs = pa.concat_tables([pairs, _pairs_of(lone_queries), _pairs_of(lone_passages)])
-        queries = pa.concat_tables([queries, _blanks(lone_passages, "queries")])
-        passages = pa.concat_tables([passages, _blanks(lone_queries, "passages")])
+        pairs = pa.concat_tables([pairs, pairs_of_lone(lone_queries), pairs_of_lone(lone_passages)])
+        queries = pa.concat_tables([queries, blanks_for(lone_passages, "queries")])
+        passages = pa.concat_tables([passages, blanks_for(lone_queries, "passages")])
         leaks = audit_rows(pairs, queries, passages, self._index)
         counts = json.dumps(count_rows(pairs, queries)).encode()
         return {"leaks": leaks.replace_schema_metadata({**leaks.schema.metadata, _COUNTS_KEY: counts})}
-
-
-def _lone(texts: pa.Table, column: str, pairs: pa.Table) -> pa.Table:
-    """The texts that no pair refers to: negatives, and translations that pairing may take."""
-    return texts.filter(pc.invert(pc.is_in(texts[column], pc.unique(pairs[column]))))
-
-
-def _pairs_of(lone: pa.Table) -> pa.Table:
-    """A pair for each lone text."""
-    own = lone.column_names[0]
-    other = "passage_id" if own == "query_id" else "query_id"
-    columns = {"pair_id": lone[own], own: lone[own], other: _blank_ids(lone), "source": [_BLANK] * len(lone)}
-    return make_table("pairs", columns)
-
-
-def _blanks(lone: pa.Table, table: str) -> pa.Table:
-    """An empty text for each lone one, in a group of its own."""
-    ids, key = _blank_ids(lone), "query_id" if table == "queries" else "passage_id"
-    return make_table(table, {key: ids, "lang": lone["lang"], "text": [""] * len(lone), "group_id": ids})
-
-
-def _blank_ids(lone: pa.Table) -> pa.ChunkedArray:
-    return pc.binary_join_element_wise(_BLANK, lone.column(0), "/")
 
 
 def summary_of(leaks: Mapping[str, Folder]) -> dict[str, Any]:
@@ -215,39 +191,14 @@ class _Clean:
         pairs = pairs.filter(pc.invert(pc.is_in(pairs["pair_id"], leaking)))
         if named:
             texts = read_table(source.passages[0], "passages", ["passage_id", "group_id"])
-            lost = _lost(texts, "passage_id", wrong, right, leaking)
-            pairs = _without_negatives(pairs, texts.filter(lost)["passage_id"])
+            lost = lost_texts(texts, "passage_id", wrong, right, leaking)
+            pairs = without_negatives(pairs, texts.filter(lost)["passage_id"])
         return {
             "pairs": pairs,
-            "queries": queries.filter(pc.invert(_lost(queries, "query_id", wrong, right, leaking))),
-            "passages": passages.filter(pc.invert(_lost(passages, "passage_id", wrong, right, leaking))),
+            "queries": queries.filter(pc.invert(lost_texts(queries, "query_id", wrong, right, leaking))),
+            "passages": passages.filter(pc.invert(lost_texts(passages, "passage_id", wrong, right, leaking))),
         }
 
 
 def _own(folder: Folder, index: int, table: str) -> pa.Table:
     return read_shard(folder, read_manifest(folder).files[index], table)
-
-
-def _lost(texts: pa.Table, column: str, wrong: pa.Table, right: pa.Table, leaking: pa.Array) -> pa.ChunkedArray:
-    """Which texts go: those that leak or that only leaking pairs refer to, and their translations with them.
-
-    A translation stays where another pair of its group does.
-    """
-    needed = pc.is_in(texts[column], pc.unique(right[column]))
-    bad = pc.or_(pc.is_in(texts[column], pc.unique(wrong[column])), pc.is_in(texts[column], leaking))
-    groups = pc.and_not(
-        pc.is_in(texts["group_id"], pc.unique(texts.filter(bad)["group_id"])),
-        pc.is_in(texts["group_id"], pc.unique(texts.filter(needed)["group_id"])),
-    )
-    return pc.or_(pc.and_not(bad, needed), groups)
-
-
-def _without_negatives(pairs: pa.Table, gone: pa.ChunkedArray) -> pa.Table:
-    """The pairs without the negatives that are gone; nested by row, as few sources have any."""
-    removed = set(gone.to_pylist())
-    lists = [
-        None if negatives is None else [item for item in negatives if item["passage_id"] not in removed]
-        for negatives in pairs["negatives"].to_pylist()
-    ]
-    place = pairs.schema.get_field_index("negatives")
-    return pairs.set_column(place, pairs.schema.field(place), pa.array(lists, pairs.schema.field(place).type))
