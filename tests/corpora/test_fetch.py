@@ -1,28 +1,23 @@
-"""Fetching, against a server on loopback that misbehaves on request, and archives that mean harm."""
+"""Fetching, against a server on loopback that misbehaves on request."""
 
-import gzip
 import hashlib
-import io
 import itertools
 import json
 import os
 import re
 import signal
-import stat
 import subprocess
 import sys
-import tarfile
 import threading
 import time
-import zipfile
 from collections import Counter
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from archive_files import PACKERS, names, zipped
 
-from xlstance.corpora.archives import UnpackLimits, unpack
 from xlstance.corpora.catalog import CatalogEntry, CatalogFile
 from xlstance.corpora.download import TransferSettings, check_address
 from xlstance.corpora.fetch import FETCHED, fetch
@@ -159,10 +154,6 @@ def bring(site, into, *, sha256="", size=0, unpack="none", transfer=PATIENCE, **
     said = []
     fetch(["one"], into, catalog={"one": entry(file)}, transfer=transfer, say=said.append, **options)
     return "\n".join(said)
-
-
-def names(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def test_a_file_comes_whole_with_its_licence_first_and_once(site, tmp_path):
@@ -525,46 +516,6 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(site, tmp_path):
         bring(site, tmp_path)
 
 
-# Archives
-
-
-def zipped(*members):
-    """A zip file of (name or ZipInfo, content)."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, content in members:
-            file.writestr(name, content)
-    return stream.getvalue()
-
-
-def tarred(*members):
-    """A tar.gz file of (name, content) or TarInfo."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as file:
-        for member in members:
-            info, content = (
-                (member, b"") if isinstance(member, tarfile.TarInfo) else (tarfile.TarInfo(member[0]), member[1])
-            )
-            info.size = len(content)
-            file.addfile(info, io.BytesIO(content))
-    return stream.getvalue()
-
-
-def special(name, kind, target=""):
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, target
-    return info
-
-
-def zip_link(name):
-    info = zipfile.ZipInfo(name)
-    info.external_attr = (stat.S_IFLNK | 0o777) << 16
-    return info
-
-
-PACKERS = {"zip": zipped, "tar.gz": tarred}
-
-
 @pytest.mark.parametrize("kind", PACKERS)
 def test_an_archive_is_unpacked_once(site, tmp_path, kind):
     site.body = PACKERS[kind](("./top/x.txt", b"one"), ("top/deep/er/y.txt", b"two"), ("top/empty", b""))
@@ -581,16 +532,6 @@ def test_an_archive_is_unpacked_once(site, tmp_path, kind):
         bring(site, tmp_path, unpack=kind, sha256="0" * 64)
 
 
-def test_folders_in_archives_are_made(tmp_path):
-    folder = tarfile.TarInfo("top")
-    folder.type, folder.mode = tarfile.DIRTYPE, 0o000
-    (tmp_path / "a.tar.gz").write_bytes(tarred(folder, ("top/x", b"1")))
-    unpack(tmp_path / "a.tar.gz", "tar.gz", tmp_path / "tar")
-    (tmp_path / "a.zip").write_bytes(zipped(("top/", b""), ("top/x", b"1")))
-    unpack(tmp_path / "a.zip", "zip", tmp_path / "zip")
-    assert names(tmp_path) == ["a.tar.gz", "a.zip", "tar/top/x", "zip/top/x"]
-
-
 def test_an_unpacking_that_was_killed_is_done_again_without_a_download(site, tmp_path):
     site.body = zipped(("x", b"one"))
     bring(site, tmp_path, unpack="zip")
@@ -602,7 +543,6 @@ def test_an_unpacking_that_was_killed_is_done_again_without_a_download(site, tmp
     assert site.requests.total() == 1
 
 
-BOMB = b"\0" * 40_000_000
 OUT = [f"..{os.sep}x", "a/../../x", "/x", "C:/x", "C:x", "..\\x", "a\\..\\..\\x", "\\\\host\\x", ".."]
 
 
@@ -613,99 +553,3 @@ def test_names_that_lead_out_are_refused_before_anything_is_written(site, tmp_pa
     with pytest.raises(DataError, match="would lead out of the folder"):
         bring(site, tmp_path / "into", unpack=kind)
     assert names(tmp_path) == ["into/fetched.json", f"into/set/a.{kind}"]
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-@pytest.mark.parametrize(
-    ("members", "message"),
-    [
-        ([special("link", tarfile.SYMTYPE, "/etc"), ("link/x", b"1")], "'link' is a link"),
-        ([("link", b"1"), special("link2", tarfile.SYMTYPE, "link")], "'link2' is a link"),
-        ([special("link", tarfile.LNKTYPE, "/etc/passwd")], "'link' is a link"),
-        ([("x", b"1"), special("y", tarfile.LNKTYPE, "x")], "'y' is a link"),
-        ([special("dev", tarfile.CHRTYPE)], "'dev' is a link, a device"),
-        ([special("dev", tarfile.BLKTYPE)], "'dev' is a link, a device"),
-        ([special("pipe", tarfile.FIFOTYPE)], "'pipe' is a link, a device"),
-        ([special("sparse", tarfile.GNUTYPE_SPARSE)], "refused|cannot be unpacked"),
-        ([("x", b"1"), ("x", b"2")], "'x' stands in it twice"),
-        ([("x", b"1"), ("./x", b"2")], "'x' stands in it twice"),
-        ([("x", b"1"), ("x/y", b"2")], "'x' is a file and a folder"),
-        ([("x/y", b"1"), ("x", b"2")], "'x' is a file and a folder"),
-        ([("bomb", BOMB)], "unpacks to more than 16777216 bytes"),
-        ([(f"{i}", BOMB[:6_000_000]) for i in range(3)], "unpacks to more than 16777216 bytes"),
-        ([(f"{i}", b"") for i in range(300)], "more than 200 members"),
-        ([("x" * 300, b"1")], "cannot be written"),
-    ],
-)
-def test_what_is_no_plain_file_or_too_much_is_refused(tmp_path, members, message):
-    archives = {"tar.gz": tarred(*members)}
-    if not any(isinstance(member, tarfile.TarInfo) for member in members):
-        archives["zip"] = zipped(*members)
-    for kind, data in archives.items():
-        (tmp_path / "a").write_bytes(data)
-        with pytest.raises((DataError, StorageError), match=message):
-            unpack(tmp_path / "a", kind, tmp_path / "out", UnpackLimits(members=200))
-        assert names(tmp_path) == ["a"]
-        assert not (tmp_path / "out").exists()
-
-
-def test_much_after_the_end_of_a_tar_is_refused(tmp_path):
-    stream = io.BytesIO()
-    with gzip.open(stream, "wb") as file:
-        file.write(gzip.decompress(tarred(("x", b"1"))) + BOMB)
-    (tmp_path / "a").write_bytes(stream.getvalue())
-    with pytest.raises(DataError, match="much follows after the end"):
-        unpack(tmp_path / "a", "tar.gz", tmp_path / "out")
-
-
-def test_links_and_encrypted_members_of_a_zip_are_refused(tmp_path):
-    archive = tmp_path / "a.zip"
-    archive.write_bytes(zipped(("good", b"1"), (zip_link("link"), b"/etc")))
-    with pytest.raises(DataError, match="'link' is a link or a device"):
-        unpack(archive, "zip", tmp_path / "out")
-    data = bytearray(zipped(("x", b"1")))
-    data[6] |= 1  # the flag "encrypted" of the local header, and that of the directory
-    data[data.index(b"PK\x01\x02") + 8] |= 1
-    archive.write_bytes(bytes(data))
-    with pytest.raises(DataError, match="'x' is encrypted"):
-        unpack(archive, "zip", tmp_path / "out")
-    archive.write_bytes(zipped(("abc", b"1")).replace(b"abc", b"a\0c"))
-    with pytest.raises(DataError, match="would lead out"):
-        unpack(archive, "zip", tmp_path / "out")
-    assert names(tmp_path) == ["a.zip"]
-
-
-def test_a_member_that_is_longer_than_it_states_is_refused(tmp_path):
-    data = bytearray(zipped(("x", b"1" * 100_000)))
-    start = data.index(b"PK\x01\x02")
-    data[start + 24 : start + 28] = (10).to_bytes(4, "little")  # the size that the directory states
-    (tmp_path / "a.zip").write_bytes(bytes(data))
-    with pytest.raises(DataError, match=r"cannot be unpacked|longer than"):
-        unpack(tmp_path / "a.zip", "zip", tmp_path / "out")
-    assert names(tmp_path) == ["a.zip"]
-
-
-def test_a_header_that_states_a_huge_header_takes_no_memory(tmp_path):
-    info = tarfile.TarInfo("name")
-    info.type, info.size = tarfile.XHDTYPE, (8 << 30) - 1
-    data = info.tobuf(format=tarfile.USTAR_FORMAT)
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as file:
-        file.fileobj.write(data)
-    (tmp_path / "a.tar.gz").write_bytes(stream.getvalue())
-    with pytest.raises(DataError, match=r"cannot be unpacked \(a header states a length"):
-        unpack(tmp_path / "a.tar.gz", "tar.gz", tmp_path / "out")
-
-
-@pytest.mark.parametrize("kind", PACKERS)
-@pytest.mark.parametrize("harm", ["cut", "flipped", "nothing", "text"])
-def test_a_broken_archive_is_one_clear_error(tmp_path, kind, harm):
-    noise = hashlib.shake_128(b"seed").digest(100_000)
-    data = bytearray(PACKERS[kind](("x", noise), ("y", noise[::-1])))
-    if harm == "flipped":
-        data[50_000] ^= 0xFF
-    data = {"cut": data[: len(data) // 2], "flipped": data, "nothing": b"", "text": b"<html>not found</html>"}[harm]
-    (tmp_path / "a").write_bytes(bytes(data))
-    with pytest.raises(DataError, match=r"cannot be unpacked|bytes; fetch it again"):
-        unpack(tmp_path / "a", kind, tmp_path / "out")
-    assert names(tmp_path) == ["a"]
