@@ -2,9 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -97,17 +97,28 @@ class _Audit:
 
 def summary_of(leaks: Mapping[str, Folder]) -> dict[str, Any]:
     """The content of ``leakage.json`` for audited sources, by name: the counts of all together, and ``by_source``."""
-
-    def summary(folders: Sequence[Folder]) -> dict[str, Any]:
-        files = [(folder, file) for folder in folders for file in read_manifest(folder).files]
-        rows: Counter[str] = Counter()
-        for folder, file in files:
-            rows.update(json.loads(read_metadata(folder, file)[_COUNTS_KEY]))
-        return summarise((read_shard(folder, file, "leaks") for folder, file in files), rows)
-
-    counted = {name: summary([folder]) for name, folder in leaks.items()}
+    counted = {name: _summary(folder) for name, folder in leaks.items()}
     parts = {name: {key: part[key] for key in ("rows", "leaking", "warned")} for name, part in counted.items()}
-    return {**summary(list(leaks.values())), "by_source": parts}
+    # A pair belongs to one source, so the counts of all are the sums of theirs.
+    total = reduce(_added, counted.values(), summarise([], {}))
+    tables = {key: dict(sorted(count.items())) for key, count in total.items() if isinstance(count, dict)}
+    return {**total, **tables, "by_source": parts}
+
+
+def _summary(folder: Folder) -> dict[str, Any]:
+    files = read_manifest(folder).files
+    rows: Counter[str] = Counter()
+    for file in files:
+        rows.update(json.loads(read_metadata(folder, file)[_COUNTS_KEY]))
+    return summarise((read_shard(folder, file, "leaks") for file in files), rows)
+
+
+def _added(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Counts under the same keys added, at every depth."""
+    made = {**one, **other}
+    for key in one.keys() & other.keys():
+        made[key] = _added(one[key], other[key]) if isinstance(one[key], dict) else one[key] + other[key]
+    return made
 
 
 def refuse_leaks(leaks: Mapping[str, Folder]) -> None:
