@@ -52,6 +52,7 @@ def _commands() -> dict[str, _Command]:
     return {
         **{name: job(name, text, work) for (name, text), work in zip(summaries.items(), works, strict=True)},
         "evaluate": _Command("measure an encoder as it is on stance retrieval", evaluate_cli.run_evaluate),
+        "export": _Command("write stance retrieval as BEIR folders and TREC judgements", evaluate_cli.run_export),
         "corpora": _Command("list the known sources, or describe those that are named", data_cli.run_corpora),
         "fetch": _Command("download sources from their publishers", data_cli.run_fetch),
         "leakage": _Command("find the training rows that hold what an evaluation set holds", data_cli.run_leakage),

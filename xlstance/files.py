@@ -1,11 +1,15 @@
-"""Reading of text files, plain or gzip, with errors that name the file and the place in it."""
+"""Reading of text files, plain or gzip, with errors that name the file and the place in it; folders that come whole."""
 
 import gzip
 import hashlib
+import os
+import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from xlstance.errors import DataError
+from xlstance.errors import DataError, StorageError
 
 
 def read_text(path: Path) -> str:
@@ -61,3 +65,26 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder to write into; it stands at its place, whole, when the block ends well, and else not at all.
+
+    Args:
+        folder: where it comes to stand: nothing, or an empty folder.
+
+    Raises:
+        StorageError: if something stands there already, or it cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StorageError(f"{folder} is there already; choose another folder or remove it")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
+            whole = Path(made) / "whole"
+            whole.mkdir()
+            yield whole
+            os.replace(whole, folder)
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be written: {error.strerror}") from error

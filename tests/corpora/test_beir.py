@@ -173,7 +173,7 @@ def benchmark():
 
 
 def test_a_benchmark_goes_and_comes(tmp_path, benchmark):
-    write_beir(tmp_path / "made" / "out", benchmark, "dev")
+    write_beir(tmp_path / "made" / "out", {"dev": benchmark})
     back = read(tmp_path / "made" / "out", language="", split="dev")
     for name in ("passages", "queries", "qrels"):
         table, found = getattr(benchmark, name), getattr(back, name)
@@ -192,14 +192,14 @@ def test_a_benchmark_goes_and_comes(tmp_path, benchmark):
 def test_a_folder_comes_whole_or_not_at_all(tmp_path, benchmark):
     qrels = make_table("qrels", {"query_id": ["q", "q"], "passage_id": ["de/1", "a\tb"], "gain": [1, 1]})
     with pytest.raises(DataError, match=r"qrels, row 1: the passage_id 'a\\tb' is empty or has a tab"):
-        write_beir(tmp_path / "out", Benchmark(benchmark.passages, benchmark.queries, qrels), "test")
+        write_beir(tmp_path / "out", {"test": Benchmark(benchmark.passages, benchmark.queries, qrels)})
     assert not list(tmp_path.iterdir())
     (tmp_path / "out").mkdir()
-    write_beir(tmp_path / "out", benchmark, "test")
+    write_beir(tmp_path / "out", {"test": benchmark})
     with pytest.raises(StorageError, match="out is there already; choose another folder"):
-        write_beir(tmp_path / "out", benchmark, "dev")
+        write_beir(tmp_path / "out", {"dev": benchmark})
     with pytest.raises(StorageError, match="cannot be written"):
-        write_beir(tmp_path / "out/corpus.jsonl/below", benchmark, "test")
+        write_beir(tmp_path / "out/corpus.jsonl/below", {"test": benchmark})
 
 
 WORDS = ["amber", "birch", "cedar", "dahlia", "elder", "fennel", "ginger", "hazel"]

@@ -5,10 +5,8 @@ field ``lang``.
 """
 
 import json
-import os
-import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -22,8 +20,8 @@ from xlstance.corpora.bad_rows import BadRows
 from xlstance.corpora.judged import IdSpace, Named, nonempty, notes_of, read_texts, with_language
 from xlstance.corpora.records import Records
 from xlstance.corpora.tabular import read_records
-from xlstance.errors import DataError, StorageError
-from xlstance.files import what_is_there
+from xlstance.errors import DataError
+from xlstance.files import new_folder, what_is_there
 from xlstance.tables import check_language, check_table
 
 _HEADER = ("query-id", "corpus-id", "score")
@@ -115,31 +113,27 @@ def _with_language(block: Records, bad: BadRows) -> Records:
     return with_language(replace(block, table=table), bad)
 
 
-def write_beir(folder: Path, benchmark: Benchmark, split: str) -> None:
-    """Writes a benchmark as a BEIR folder, with the fields ``lang`` and ``group_id`` in each row.
+def write_beir(folder: Path, benchmarks: Mapping[str, Benchmark]) -> None:
+    """Writes benchmarks with the same passages as a BEIR folder, with the fields ``lang`` and ``group_id`` in each row.
 
     Args:
         folder: made by this call; it comes whole or not at all.
-        benchmark: what to write.
-        split: name of the judgements' file.
+        benchmarks: what to write, by the name of the split: that of its judgements' file.
 
     Raises:
-        DataError: if an id is empty or has a tab or a line end.
+        DataError: if an id is empty or has a tab or a line end, or the passages are not the same.
         StorageError: if something stands there already, or it cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise StorageError(f"{folder} is there already; choose another folder or remove it")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
-            whole = Path(made) / "beir"
-            (whole / "qrels").mkdir(parents=True)
-            _write_lines(whole / "corpus.jsonl", map(_passage_row, _rows(benchmark.passages, "passages")))
-            _write_lines(whole / "queries.jsonl", map(_query_row, _rows(benchmark.queries, "queries")))
+    first, *others = benchmarks.values()
+    if any(not other.passages.equals(first.passages) for other in others):
+        raise DataError(f"{folder}: the splits {', '.join(benchmarks)} have other passages; write a folder for each")
+    with new_folder(folder) as whole:
+        (whole / "qrels").mkdir()
+        queries = chain.from_iterable(_rows(benchmark.queries, "queries") for benchmark in benchmarks.values())
+        _write_lines(whole / "corpus.jsonl", map(_passage_row, _rows(first.passages, "passages")))
+        _write_lines(whole / "queries.jsonl", map(_query_row, queries))
+        for split, benchmark in benchmarks.items():
             _write_qrels(whole / "qrels" / f"{split}.tsv", benchmark.qrels)
-            os.replace(whole, folder)
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be written: {error.strerror}") from error
 
 
 def _rows(table: pa.Table, name: str) -> Iterator[dict[str, Any]]:

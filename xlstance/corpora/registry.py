@@ -17,7 +17,7 @@ from xlstance.corpora.sentences import Passage
 from xlstance.corpora.squad import SquadSettings, read_squad, read_squad_benchmark
 from xlstance.corpora.tevatron import read_tevatron
 from xlstance.corpora.trec import paths_of, read_trec
-from xlstance.corpora.xl_stance.benchmark import Pool, StanceTask, Task, stance_benchmark
+from xlstance.corpora.xl_stance.benchmark import Part, Pool, StanceTask, Task, stance_benchmark
 from xlstance.corpora.xl_stance.collection import EMBEDDED, read_collection
 from xlstance.corpora.xstance import read_xstance
 from xlstance.errors import SettingsError
@@ -133,7 +133,7 @@ def stream_benchmark(source: BenchmarkSource, data: str, miniature: "MiniatureSe
     if source.format == "xl-stance":
         if source.split not in ("test", "valid"):
             raise SettingsError(f"benchmark {source.name!r}: split is {source.split!r}; XL-Stance has test and valid")
-        part = cast(Literal["test", "valid"], source.split)
+        part = cast(Part, source.split)
         collection = read_collection(source.folder(data) if source.path else EMBEDDED, bad)
         return stance_benchmark(collection, StanceTask(task=source.task, pool=source.pool, part=part)).stream
     if source.format == "squad":

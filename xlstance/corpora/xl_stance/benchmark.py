@@ -22,6 +22,7 @@ from xlstance.tables import hash_ids, make_table
 
 Task = Literal["topical", "stance"]
 Pool = Literal["natural", "balanced"]
+Part = Literal["test", "valid"]
 SIDES = ("favour", "against")
 SAME_SIDE, OTHER_SIDE = 2, 1
 
@@ -42,7 +43,7 @@ class StanceTask:
 
     task: Task = "topical"
     pool: Pool = "natural"
-    part: Literal["test", "valid"] = "test"
+    part: Part = "test"
     fewest: int = 5
     seed: int = 0
 
@@ -70,7 +71,8 @@ def stance_benchmark(collection: StanceCollection, settings: StanceTask) -> Benc
         raise DataError(f"no question of the {settings.part} part stands in no other part; is the collection whole?")
     if settings.task == "stance":
         twins = comments["question_id"].map(lambda question: same[question] != question)
-        notes.append(f"{int(twins.sum())} comments on near-duplicates of other questions are left out of the pool")
+        if twins.any():
+            notes.append(f"{int(twins.sum())} comments on near-duplicates of other questions are left out of the pool")
         comments = comments[~twins]
     else:
         comments = comments.assign(question_id=comments["question_id"].map(same))
@@ -90,6 +92,7 @@ def stance_benchmark(collection: StanceCollection, settings: StanceTask) -> Benc
     notes = [
         f"{len(asked)} questions in {questions['lang'].nunique()} languages, {len(judged)} comments on them ({shown}) "
         f"among {len(comments)}",
+        f"fingerprint of the collection: {collection.fingerprint}",
         *notes,
         *(f"{lang}: questions without comments in the language" for lang in without),
     ]

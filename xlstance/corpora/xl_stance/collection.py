@@ -11,6 +11,7 @@ from xlstance.corpora.bad_rows import BadRows
 from xlstance.corpora.xstance import SPLITS, read_comments, read_questions
 from xlstance.errors import DataError
 from xlstance.leakage.text import normalise
+from xlstance.storage import fingerprint
 
 EMBEDDED = Path(__file__).parent / "data"
 """The folder of the embedded collection."""
@@ -34,6 +35,12 @@ class StanceCollection:
     comments: pd.DataFrame
     questions: pd.DataFrame
     parallel: bool
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that stand for every comment and question: the version of the collection."""
+        tables = (self.comments.sort_values("id"), self.questions.sort_values(["question_id", "lang"]))
+        return fingerprint(*(table.to_dict("list") for table in tables))
 
 
 def read_collection(folder: Path, bad: BadRows) -> StanceCollection:
