@@ -14,6 +14,7 @@ from typing import Any
 
 import bm25s
 import numpy as np
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -32,14 +33,18 @@ KINDS = ("all", "named", "implied")
 
 
 def classifiers(lang: str) -> dict[str, Pipeline]:
-    """Three makes: what one misses another may tell."""
-    word = r"(?s)\S" if lang in WITHOUT_SPACES else r"\w+"
+    """Four makes: what one misses another may tell. The editors of the texts saw the first three, never the forest."""
+    word = r"(?s)\S" if lang in WITHOUT_SPACES else r"\w+|[^\w\s]"
     return {
         "words": make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), _regression()),
         "characters": make_pipeline(
             TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True), _regression()
         ),
         "bayes": make_pipeline(CountVectorizer(token_pattern=word, ngram_range=(1, 2)), MultinomialNB(alpha=0.3)),
+        "forest": make_pipeline(
+            CountVectorizer(token_pattern=word, min_df=8),
+            RandomForestClassifier(100, min_samples_leaf=3, random_state=0),
+        ),
     }
 
 
@@ -85,8 +90,7 @@ def tone_auc(issues: Sequence[Texts], classifier: Pipeline) -> float:
     texts, sides, groups = (np.array(column) for column in zip(*rows, strict=True))
     scores = np.zeros(len(rows))
     for train, test in GroupKFold(10).split(texts, sides, groups):
-        told = classifier.fit(texts[train], sides[train]).predict_log_proba(texts[test])
-        scores[test] = told[:, 1] - told[:, 0]
+        scores[test] = classifier.fit(texts[train], sides[train]).predict_proba(texts[test])[:, 1]
     return float(roc_auc_score(sides, scores))
 
 
@@ -106,8 +110,10 @@ def main() -> None:
     """Prints the tables of docs/xl_stance.md and writes their figures."""
     table = {lang: describe(lang) for lang in LANGUAGES}
     print(f"Chance: all {chance_ndcg(4, 416):.3f}, named and implied {chance_ndcg(2, 208):.3f}\n")
-    print("| language | arguments | length, mean (range) | BM25, all | named | implied | words | characters | Bayes |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| lang | arguments | mean length (range) | BM25, all | named | implied | words | characters | Bayes | forest |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for lang, row in table.items():
         length, figures = row["length"], [*row["bm25"].values(), *row["tone_auc"].values()]
         shown = " | ".join(f"{figure:.3f}" for figure in figures)

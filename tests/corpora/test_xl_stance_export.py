@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,6 +71,11 @@ def test_the_fingerprint_stands_for_every_text(collection):
     assert replace(collection, comments=comments).fingerprint != collection.fingerprint
     shuffled = collection.comments.sample(frac=1, random_state=0)
     assert replace(collection, comments=shuffled).fingerprint == collection.fingerprint
+
+
+def test_the_data_card_is_of_this_version(collection):
+    card = Path(__file__).resolve().parents[2] / "docs" / "xl_stance.md"
+    assert f"fingerprint `{collection.fingerprint}`" in card.read_text().replace("\n", " ")
 
 
 def test_an_export_does_not_write_over_anything(exported, capsys):
