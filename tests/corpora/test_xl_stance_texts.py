@@ -5,6 +5,7 @@ import json
 import unicodedata
 from collections import Counter
 from functools import cache
+from itertools import combinations
 
 import pytest
 
@@ -81,6 +82,24 @@ def test_no_two_texts_are_twins(lang):
 def test_no_text_stands_in_two_languages():
     seen = Counter(text for lang in LANGUAGES for texts in texts_of(lang) for text in texts.arguments.values())
     assert max(seen.values()) == 1
+
+
+def test_no_text_is_left_untranslated():
+    """Of the words of four letters and more few stand in the same argument of another language of Latin script."""
+    latin = [lang for lang in LANGUAGES if lang not in SCRIPTS]
+    for one, other in combinations(latin, 2):
+        for first, second in zip(texts_of(one), texts_of(other), strict=True):
+            for argument in ARGUMENTS:
+                words = [
+                    {
+                        word.strip(".,;:!?¿¡«»“”").casefold()
+                        for word in texts.arguments[argument].split()
+                        if len(word) > 3
+                    }
+                    for texts in (first, second)
+                ]
+                shared = words[0] & words[1]
+                assert len(shared) < max(0.5 * min(map(len, words)), 4), (one, other, first.issue.name, shared)
 
 
 def test_every_text_reads_like_its_language():
