@@ -14,13 +14,14 @@ FILES = sorted((ROOT / "xlstance").rglob("*.py"))
 # Lowest first; a module imports from its own package and from lower layers, and from nothing beside it.
 LAYERS = (
     {"errors"},
-    {"tables", "settings", "files", "progress", "ids"},
+    {"tables", "stance_templates", "settings", "files", "progress", "ids"},
     {"collection", "storage"},
     {"shard_writers"},
     {"encoders", "ranking", "training_data", "streams", "session", "leakage"},
+    {"encoding"},
     {"corpora", "augmentation", "training", "retrieval", "evaluation"},
     {"experiment", "sweep"},
-    {"data_cli", "evaluate_cli"},
+    {"data_cli", "evaluate_cli", "experiment_cli"},
     {"cli"},
 )
 LAYER_OF = {name: height for height, names in enumerate(LAYERS) for name in names}
@@ -28,7 +29,14 @@ LAYER_OF = {name: height for height, names in enumerate(LAYERS) for name in name
 WITHOUT_RAY = (
     *("encoders", "ranking", "storage", "settings", "training_data", "leakage"),
     *("corpora.registry", "corpora.miniature", "corpora.catalog", "corpora.fetch"),
-    *("augmentation.code_switching", "augmentation.pairing", "retrieval.search"),
+    *(
+        "augmentation.code_switching",
+        "augmentation.pairing",
+        "augmentation.stance",
+        "augmentation.claims",
+        "augmentation.neighbours",
+    ),
+    *("corpora.xl_stance.training", "retrieval.search", "stance_templates"),
     *("training.plan", "training.loss", "training.store", "training.loop", "training.torchrun"),
     *("evaluation.metrics", "evaluation.bias", "evaluation.protocol", "evaluation.results", "evaluation.report"),
 )

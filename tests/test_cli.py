@@ -26,14 +26,14 @@ def test_a_mistake_is_one_line_and_exit_code_2_for_the_shell(tmp_path: Path) -> 
         (["experimnt"], "there is no command 'experimnt'; .*; did you mean experiment?"),
         (
             ["42"],
-            "no command '42'; the commands are experiment, augment, prepare, train, evaluate, corpora, fetch, leak",
+            "no command '42'; the commands are experiment, augment, prepare, train, evaluate, export, corpora",
         ),
         (["train"], "xlstance train needs settings: give --config FILE"),
         (["train", "--config", "absent.yaml"], "--config absent.yaml: there is no such file"),
         (["train", "--training.stepz", "3"], "did you mean training.steps?"),
         (["train", "--training.steps", "three"], "expected int. Got value: three"),
         (["train", "--seeds", "[0"], "seeds"),
-        (["train", "--output", "x"], "benchmarks is empty"),
+        (["train", "--output", "x"], "arms is empty"),
     ],
 )
 def test_mistakes(capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:

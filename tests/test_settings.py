@@ -77,7 +77,9 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
         ("training: {sampler: {kind: x-z}}\n", [], r'"training.sampler.kind": expected one of .*x-y.*Got value: x-z'),
         ("training: {sampler: {alpha: 1.5}}\n", [], r"sampler.alpha is 1.5; it is a share from 0 to 1"),
         ("training: {learning_rate: -1}\n", [], r"training.learning_rate is -1.0; it must be above 0"),
-        (f"{BENCHMARK}arms: []\n", [], "arms is empty"),
+        (f"{BENCHMARK}seeds: []\n", [], "seeds is empty"),
+        ("augmentations: [{code_switching: {p: 2.0}}]\n", [], "^code switching: p is 2.0; give a probability"),
+        ("augmentations: [{code_switching: {pp: 2.0}}]\n", [], "'pp' is not accepted; did you mean p"),
         ("a: [1\nb: {\n", [], "Problems parsing config.*line 2"),
         ("[a, b]\n", [], "Unexpected config"),
         ("", ["--config", "absent.yaml"], "--config absent.yaml: there is no such file"),
@@ -132,7 +134,8 @@ def settings_classes(settings: type, path: str = "") -> Iterator[tuple[str, type
 
 def documented(settings: type) -> dict[str, str]:
     """The names and texts of the ``Attributes`` of a class and of those that it inherits from."""
-    sections = [(own.__doc__ or "").partition("Attributes:\n")[2] for own in reversed(settings.__mro__)]
+    texts = [(own.__doc__ or "").partition("Attributes:\n")[2] for own in reversed(settings.__mro__)]
+    sections = [text.partition("\n\n")[0] for text in texts]  # what a class says beyond its settings comes after
     return dict(re.findall(r"^        (\w+): (\S.*)$", "\n".join(sections), flags=re.MULTILINE))
 
 

@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from xlstance import __version__
 from xlstance.errors import UserError
@@ -36,40 +35,19 @@ class _Command:
 
 
 def _commands() -> dict[str, _Command]:
-    from xlstance import data_cli, evaluate_cli
-    from xlstance.experiment import run
+    from xlstance import data_cli, evaluate_cli, experiment_cli
 
-    def job(name: str, summary: str, work: Callable[[Any], object]) -> _Command:
-        return _Command(summary, partial(_run_job, name, summary, work))
-
-    summaries = {
-        "experiment": "run everything: corpora, augmentation, training, retrieval, evaluation, report",
-        "augment": "read the corpora and publish the augmented pairs",
-        "prepare": "make all that `torchrun jobs/train.py` reads",
-        "train": "train every arm, without evaluating it",
+    jobs = {
+        name: _Command(text, partial(experiment_cli.run_job, name)) for name, text in experiment_cli.SUMMARIES.items()
     }
-    works = (run.run_experiment, run.run_augmentation, run.run_preparation, run.run_training)
     return {
-        **{name: job(name, text, work) for (name, text), work in zip(summaries.items(), works, strict=True)},
+        **jobs,
         "evaluate": _Command("measure an encoder as it is on stance retrieval", evaluate_cli.run_evaluate),
         "export": _Command("write stance retrieval as BEIR folders and TREC judgements", evaluate_cli.run_export),
         "corpora": _Command("list the known sources, or describe those that are named", data_cli.run_corpora),
         "fetch": _Command("download sources from their publishers", data_cli.run_fetch),
         "leakage": _Command("find the training rows that hold what an evaluation set holds", data_cli.run_leakage),
     }
-
-
-def _run_job(name: str, summary: str, work: Callable[[Any], object], arguments: Sequence[str]) -> None:
-    """Reads an experiment's settings and does the job."""
-    from xlstance.experiment.settings import ExperimentSettings
-    from xlstance.settings import make_parser, parse
-
-    parser = make_parser(ExperimentSettings, summary, f"xlstance {name}")
-    if not arguments:
-        raise UserError(
-            f"xlstance {name} needs settings: give --config FILE (ready ones stand in jobs/configs), or --help"
-        )
-    work(parse(ExperimentSettings, parser, arguments))
 
 
 def main(arguments: Sequence[str]) -> int:

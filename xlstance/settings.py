@@ -87,6 +87,23 @@ def parse(settings: type[T], parser: ArgumentParser, arguments: Sequence[str]) -
         An instance; nested dataclasses are instances too.
 
     Raises:
+        SettingsError: as of ``parse_with_options``.
+    """
+    return parse_with_options(settings, parser, arguments)[0]
+
+
+def parse_with_options(settings: type[T], parser: ArgumentParser, arguments: Sequence[str]) -> tuple[T, dict[str, Any]]:
+    """Reads settings, and the values of what else the parser takes.
+
+    Args:
+        settings: the dataclass that the parser was made for.
+        parser: from ``make_parser``, perhaps with more arguments.
+        arguments: the command line after the subcommand.
+
+    Returns:
+        An instance as of ``parse``, and the values of the parser's other arguments by their names.
+
+    Raises:
         SettingsError: for an unknown key, a wrong type, a value out of range, or a file that is not there.
     """
     for flag, value in pairwise(arguments):
@@ -96,13 +113,26 @@ def parse(settings: type[T], parser: ArgumentParser, arguments: Sequence[str]) -
         parsed = parser.instantiate_classes(parser.parse_args(list(arguments)))
     except UnicodeDecodeError as error:
         raise SettingsError(f"a file of settings is not UTF-8 ({error}); convert it") from error
+    except ValueError as error:  # what the settings of a way refuse comes out wrapped
+        raise _innermost(error) or SettingsError(_one_line(str(error), parser)) from error
     names = {field.name for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
-    return settings(**{name: value for name, value in vars(parsed).items() if name in names})
+    values = vars(parsed)
+    own = {name: value for name, value in values.items() if name in names}
+    return settings(**own), {name: value for name, value in values.items() if name not in names}
+
+
+def _innermost(error: BaseException | None) -> SettingsError | None:
+    """The refusal of a settings class behind an error of the parser."""
+    while error is not None and not isinstance(error, SettingsError):
+        error = error.__cause__
+    return error
 
 
 def _one_line(message: str, parser: ArgumentParser) -> str:
     """The parser's message on one line, with plain type names and the nearest known name for an unknown one."""
     text = " ".join(message.split())
+    # Of what may be left out: why it is no such settings, and not that it isn't nothing either.
+    text = re.sub(r"Does not validate against any of the Union subtypes.*?Errors: - (.*?) - Expected a .*", r"\1", text)
     text = re.sub(r"<class '(\w+)'>", r"\1", text)
     text = re.sub(r"typing\.Literal\[([^]]*)\]", r"one of \1", text)
     text = re.sub(r"\bExpected an? ", "expected ", text)

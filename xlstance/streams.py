@@ -5,6 +5,10 @@ and returns receipts; rows do not pass through the object store. Files that an e
 The manifests are written last.
 """
 
+import os
+import resource
+import socket
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -97,8 +101,10 @@ def run_stream(
             receipts[index] = found
     with progress_bar(total=len(left), initial=len(receipts), desc=label, unit="shard", disable=not left) as bar:
         pending = [index for index in range(len(left)) if index not in receipts]
-        for index, written in _run(make_work, left, pending, workers, cpus_per_worker, gpus_per_worker):
+        pace = _Pace(len(pending), max(workers, 1))
+        for index, written, worker in _run(make_work, left, pending, workers, cpus_per_worker, gpus_per_worker):
             receipts[index] = written
+            bar.set_postfix_str(pace.after(sum(file.rows for file in written.values()), worker), refresh=False)
             bar.update()
     files: dict[str, list[ShardFile]] = defaultdict(list)
     for index, shard in enumerate(left):
@@ -117,13 +123,13 @@ def _run(
     cpus: float,
     gpus: float,
 ) -> Any:
-    """Yields (index, receipts) as shards are done."""
+    """Yields (index, receipts, worker) as shards are done."""
     if not pending:
         return
     if workers == 0:
         work = make_work()
         for index in pending:
-            yield index, _do(work, shards[index])
+            yield index, _do(work, shards[index]), _this_worker()
         return
     dataset = ray.data.from_items([{"index": index} for index in pending], override_num_blocks=len(pending))
     results = dataset.map(
@@ -136,7 +142,8 @@ def _run(
     for row in results.iter_rows():
         if row["error"]:
             raise DataError(row["error"])
-        yield row["index"], {name: ShardFile(**receipt) for name, receipt in row["receipts"].items()}
+        receipts = {name: ShardFile(**receipt) for name, receipt in row["receipts"].items()}
+        yield row["index"], receipts, (row["process"], row["memory"])
 
 
 class _Worker:
@@ -151,8 +158,39 @@ class _Worker:
         try:
             receipts = _do(self._work(), self._shards[index])
         except UserError as error:  # said in one line by the driver, and not retried
-            return {"index": index, "error": str(error), "receipts": None}
-        return {"index": index, "error": "", "receipts": {name: asdict(receipt) for name, receipt in receipts.items()}}
+            return {"index": index, "error": str(error), "receipts": None, "process": "", "memory": 0}
+        process, memory = _this_worker()
+        written = {name: asdict(receipt) for name, receipt in receipts.items()}
+        return {"index": index, "error": "", "receipts": written, "process": process, "memory": memory}
+
+
+class _Pace:
+    """What the progress bar says beside the shards: rows a second, shards in flight, memory of the workers."""
+
+    def __init__(self, shards: int, workers: int) -> None:
+        self._left, self._workers = shards, workers
+        self._began, self._rows = time.monotonic(), 0
+        self._memory: dict[str, int] = {}
+
+    def after(self, rows: int, worker: tuple[str, int]) -> str:
+        """Counts one more shard.
+
+        Args:
+            rows: written of it.
+            worker: which worker did it, and the most memory that it has held, in bytes.
+        """
+        self._left -= 1
+        self._rows += rows
+        self._memory[worker[0]] = worker[1]
+        seconds = max(time.monotonic() - self._began, 1e-9)
+        # A worker that was killed and replaced no longer counts: the last ones to report are those that work.
+        memory = sum(list(self._memory.values())[-self._workers :]) / 2**20
+        return f"{self._rows / seconds:,.0f} rows/s, {min(self._left, self._workers)} in flight, {memory:,.0f} MiB"
+
+
+def _this_worker() -> tuple[str, int]:
+    """Its host and process, and the most memory it has held, in bytes."""
+    return f"{socket.gethostname()}/{os.getpid()}", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _do(work: Work, shard: Shard) -> dict[str, ShardFile]:

@@ -1,146 +1,79 @@
 import gzip
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from xlstance.augmentation.code_switching import CodeSwitching, read_lexicons, switch_pairs
-from xlstance.augmentation.switching import CHOICES, SwitchCounts, switch_texts
+from xlstance.augmentation.induced_lexicon import InducedLexicon
+from xlstance.augmentation.switching import Switcher
+from xlstance.augmentation.way import Part, Surroundings
+from xlstance.collection import TrainingSet
+from xlstance.encoders import StaticEncoder
 from xlstance.errors import DataError, SettingsError
+from xlstance.storage import Folder
 from xlstance.tables import make_table
+from xlstance.training_data import publish_source, published, read_shard_of
 
-GERMAN = {
-    "the": ("die", "der", "das", "des"),
-    "cat": ("Katze",),
-    "house": ("haus",),
-    "don't": ("nicht",),
-    "nato": ("nato",),
-}
 LEXICONS = {
-    "de": GERMAN,
-    "zh": {"the": ("这",), "cat": ("猫",), "sees": ("看",)},
-    "xx": {"क़िला": ("fort",), "क": ("K",)},
+    "de": {"the": {"die": 1.0}, "cat": {"Katze": 1.0}, "house": {"haus": 1.0}},
+    "zh": {"the": {"这": 1.0}, "cat": {"猫": 1.0}, "sees": {"看": 1.0}},
 }
-
-
-def switch(text, lang="de", p=1.0, translation="first", seed=0, identity="t"):
-    languages = [lang] if isinstance(lang, str) else lang
-    (switched,), counts = switch_texts([text], [identity], LEXICONS, languages, p=p, translation=translation, seed=seed)
-    return switched, counts
-
-
-@pytest.mark.parametrize(
-    ("text", "lang", "switched"),
-    [
-        ("the cat!", "de", "die Katze!"),
-        ("(The  cat),\n\tbird-house.", "de", "(Die  Katze),\n\tbird-haus."),
-        ("THE HOUSE of NATO", "de", "DIE HAUS of NATO"),
-        ("House, houses 3house house3", "de", "Haus, houses 3house house3"),
-        ("Don't", "de", "Nicht"),
-        ("the cat sees", "zh", "这猫看"),
-        ("the, cat", "zh", "这, 猫"),
-        ("the red cat sees it", "zh", "这 red 猫看 it"),
-        ("red\nthe cat", "zh", "red\n这猫"),
-        (" the cat", "zh", " 这猫"),
-        ("क़िला क", "xx", "fort K"),
-        ("", "de", ""),
-    ],
-)
-def test_words_are_replaced_and_the_rest_stays(text, lang, switched):
-    assert switch(text, lang)[0] == switched
-
-
-def test_nothing_is_replaced_at_p_0():
-    assert switch("the cat", p=0.0) == ("the cat", SwitchCounts(2, {}, {}))
-
-
-def test_counts_say_what_was_drawn_and_what_was_found():
-    counts = switch("the cat flies")[1] + switch("the bird", ["zh"])[1]
-    assert counts == SwitchCounts(5, {"de": 3, "zh": 2}, {"de": 2, "zh": 1})
-    assert counts.switch_ratio == pytest.approx(3 / 5)
-    assert counts.out_of_lexicon == pytest.approx({"de": 1 / 3, "zh": 1 / 2})
-    assert SwitchCounts().switch_ratio == 0.0
-
-
-def test_the_space_between_words_of_two_languages_stays():
-    lexicons = {"zh": {"the": ("这",)}, "ja": {"the": ("その",)}, "de": {"the": ("die",)}}
-    (text,), _ = switch_texts(["the " * 200], ["t"], lexicons, ["zh", "ja", "de"], p=1.0, translation="first", seed=0)
-    assert "这 その" in text
-    assert "その 这" in text
-    assert "die 这 die" in text
-    assert "这这" in text
-    assert "这 这" not in text
-    assert "diedie" not in text
-
-
-def test_a_text_comes_out_the_same_whatever_the_batch():
-    texts, ids = [f"the cat and the house {i}" for i in range(20)], [f"t{i}" for i in range(20)]
-    settings = {"p": 0.5, "translation": "uniform", "seed": 3}
-    whole, _ = switch_texts(texts, ids, LEXICONS, ["de", "zh"], **settings)
-    parts = [switch_texts([t], [i], LEXICONS, ["de", "zh"], **settings)[0][0] for t, i in zip(texts, ids, strict=True)]
-    assert whole == parts
-    assert whole != switch_texts(texts, ids, LEXICONS, ["de", "zh"], **{**settings, "seed": 4})[0]
-    assert len({text.rsplit(" ", 1)[0] for text in whole}) > 10  # each id has draws of its own
-
-
-def test_draws_follow_p_and_are_uniform_over_languages_and_translations():
-    text = "the " * 20_000
-    switched, counts = switch(text, ["de", "zh"], p=0.25, translation="uniform")
-    assert counts.switch_ratio == pytest.approx(0.25, abs=0.015)
-    assert counts.drawn["de"] == pytest.approx(2500, abs=180)
-    words = switched.replace("这", " ").split()
-    found = {word: words.count(word) for word in GERMAN["the"]}
-    assert found["des"] == 0  # beyond the first few
-    assert all(found[word] == pytest.approx(2500 / CHOICES, abs=120) for word in GERMAN["the"][:CHOICES])
-
-
-def test_a_larger_p_replaces_what_a_smaller_one_replaced():
-    text = "the " * 50
-    low, high = (switch(text, p=p)[0].split() for p in (0.25, 0.75))
-    assert all(b == "die" for a, b in zip(low, high, strict=True) if a == "die")
-    assert low.count("die") < high.count("die")
 
 
 @pytest.fixture
 def shard():
+    """Two pairs share a passage; the third is German, the fourth mixed; one passage belongs to no pair."""
     queries = make_table(
         "queries",
         {
-            "query_id": ["q1", "q2", "q3", "other"],
-            "lang": ["en", "en", "fi", "en"],
-            "text": ["the cat", "the house", "talo", "the"],
-            "group_id": ["g1", "g2", "g2", "g9"],
+            "query_id": ["q1", "q2", "q3"],
+            "lang": ["en", "en", "de"],
+            "text": ["the cat", "the house", "die Katze"],
+            "group_id": ["g1", "g2", "g1"],
         },
     )
     passages = make_table(
         "passages",
         {
             "passage_id": ["p1", "p2", "unused"],
-            "lang": ["en", "fi", "en"],
-            "text": ["The cat and the house.", "Kissa.", "the"],
-            "title": ["Cat", None, None],
+            "lang": ["en", "de", "en"],
+            "text": ["The cat and the house.", "Die Katze.", "the cat"],
+            "title": ["Cat", None, "Cat"],
             "context": ["See the cat.", None, None],
-            "group_id": ["h1", "h1", "h9"],
+            "group_id": ["h1", "h1", "h2"],
         },
     )
+    negatives = [{"passage_id": "unused", "teacher_score": None}]
     pairs = make_table(
         "pairs",
         {
             "pair_id": ["a", "b", "c", "d"],
             "query_id": ["q1", "q2", "q3", "q1"],
-            "passage_id": ["p1", "p1", "p1", "p2"],
-            "negatives": [[{"passage_id": "unused"}], None, None, None],
+            "passage_id": ["p1", "p1", "p2", "p2"],
+            "negatives": [negatives, None, None, None],
             "source": ["s"] * 4,
         },
     )
-    return pairs, queries, passages
+    return Part(pairs=pairs, queries=queries, passages=passages)
 
 
 def settings(**changes):
     return CodeSwitching(**{"languages": ["de", "zh"], "p": 1.0, "name": "cs", **changes})
 
 
+def switch(part, way, seed=0):
+    return switch_pairs(part, settings=way, switcher=Switcher(LEXICONS, p=way.p, seed=seed))
+
+
+def cut(part, start, length):
+    return Part(pairs=part.pairs.slice(start, length), queries=part.queries, passages=part.passages)
+
+
 def test_bilingual_makes_a_copy_for_each_language_of_the_pairs_in_the_source_language(shard):
-    made, counts = switch_pairs(*shard, settings(), LEXICONS, 0)
+    made = switch(shard, settings())
     queries = {row["query_id"]: row for row in made.queries.to_pylist()}
     passages = {row["passage_id"]: row for row in made.passages.to_pylist()}
     assert list(queries) == ["q1~cs-de", "q2~cs-de", "q1~cs-zh", "q2~cs-zh"]
@@ -155,13 +88,20 @@ def test_bilingual_makes_a_copy_for_each_language_of_the_pairs_in_the_source_lan
         "pair_id": "a~cs-de", "query_id": "q1~cs-de", "passage_id": "p1~cs-de", "negatives": None,
         "teacher_score": None, "source": "s", "augmentation": "cs", "parent_pair_id": "a",
     }  # fmt: skip
-    assert counts.tokens == 2 * (2 + 2 + 5 + 1 + 3)
+    assert made.counts == {
+        "tokens": 2 * (2 + 2 + 5 + 1 + 3), "drawn/de": 13, "replaced/de": 11, "drawn/zh": 13, "replaced/zh": 9
+    }  # fmt: skip
+    assert settings().summary(made.counts) == {
+        "switch_ratio": pytest.approx(20 / 26), "out_of_lexicon": pytest.approx({"de": 2 / 13, "zh": 4 / 13})
+    }  # fmt: skip
+    assert settings().summary({}) == {"switch_ratio": 0.0, "out_of_lexicon": {}}
 
 
 def test_multilingual_makes_one_copy_labelled_mul(shard):
-    made, _ = switch_pairs(*shard, settings(mode="multilingual"), LEXICONS, 0)
+    made = switch(shard, settings(mode="multilingual"))
     assert made.pairs["pair_id"].to_pylist() == ["a~cs-mul", "b~cs-mul"]
     assert set(made.queries["lang"].to_pylist() + made.passages["lang"].to_pylist()) == {"mul"}
+    assert {"drawn/de", "drawn/zh"} <= made.counts.keys()
 
 
 @pytest.mark.parametrize(
@@ -172,61 +112,147 @@ def test_multilingual_makes_one_copy_labelled_mul(shard):
     ],
 )
 def test_one_side_makes_the_pair_cross_lingual(shard, side, query, passage, negatives):
-    made, _ = switch_pairs(*shard, settings(side=side), LEXICONS, 0)
+    made = switch(shard, settings(side=side))
     first = made.pairs.to_pylist()[0]
     assert (first["query_id"], first["passage_id"], first["negatives"]) == (query, passage, negatives)
     assert (made.queries.num_rows, made.passages.num_rows) == ((4, 0) if side == "query" else (0, 2))
 
 
 def test_shards_give_what_the_whole_gives(shard):
-    pairs, queries, passages = shard
-    whole, _ = switch_pairs(pairs, queries, passages, settings(p=0.5), LEXICONS, 7)
-    parts = [switch_pairs(pairs.slice(i, 1), queries, passages, settings(p=0.5), LEXICONS, 7)[0] for i in range(4)]
+    whole = switch(shard, settings(p=0.5), 7)
+    parts = [switch(cut(shard, row, 1), settings(p=0.5), 7) for row in range(4)]
     for name in ("queries", "passages", "pairs"):
         together = {str(row) for part in parts for row in getattr(part, name).to_pylist()}
         assert together == {str(row) for row in getattr(whole, name).to_pylist()}
 
 
 def test_a_shard_without_pairs_to_switch_gives_empty_tables(shard):
-    pairs, queries, passages = shard
-    made, counts = switch_pairs(pairs.slice(2, 2), queries, passages, settings(), LEXICONS, 0)
-    assert (made.pairs.num_rows, made.queries.num_rows, made.passages.num_rows, counts.tokens) == (0, 0, 0, 0)
+    made = switch(cut(shard, 2, 2), settings())
+    assert (made.pairs.num_rows, made.queries.num_rows, made.passages.num_rows) == (0, 0, 0)
+    assert not any(made.counts.values())
 
 
-def test_what_does_not_fit_is_refused(shard):
-    pairs, queries, passages = shard
-    with pytest.raises(SettingsError, match="no lexicon for fr; there are de, zh, xx"):
-        switch_pairs(pairs, queries, passages, settings(languages=["fr"]), LEXICONS, 0)
+def test_a_chunked_table_is_switched_like_a_whole_one(shard):
+    chunked = pa.concat_tables([shard.queries.slice(0, 1), shard.queries.slice(1)])
+    made = switch(Part(pairs=shard.pairs, queries=chunked, passages=shard.passages), settings())
+    assert made.queries == switch(shard, settings()).queries
+
+
+def test_what_does_not_fit_is_refused(shard, tmp_path):
     with pytest.raises(DataError, match="pair 'a' refers to query_id 'q1'"):
-        switch_pairs(pairs, queries.slice(1), passages, settings(), LEXICONS, 0)
-    for changes, message in [
-        ({"p": 1.5}, "p is 1.5"), ({"languages": []}, "languages is empty"), ({"languages": ["en"]}, "source language"),
-    ]:  # fmt: skip
+        switch(Part(pairs=shard.pairs, queries=shard.queries.slice(1), passages=shard.passages), settings())
+    for changes, message in [({"p": 1.5}, "p is 1.5"), ({"languages": ["en"]}, "source language")]:
         with pytest.raises(SettingsError, match=message):
             settings(**changes)
     with pytest.raises(DataError, match="'German' is no language code"):
         settings(languages=["German"])
+    with pytest.raises(SettingsError, match="languages is empty"):
+        settings(languages=[]).inputs(around(tmp_path))
+
+
+def around(tmp_path, *parents, seed=0):
+    return Surroundings(parents=parents, folder=Folder(tmp_path / "own"), data=str(tmp_path), seed=seed)
+
+
+def write_lists(tmp_path, lists):
+    for name, text in lists.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(gzip.compress(text.encode()))
+
+
+def plain(lexicons):
+    return {lang: {word: list(found) for word, found in lexicon.items()} for lang, lexicon in lexicons.items()}
 
 
 def test_lexicons_merge_the_files_that_are_there(tmp_path):
-    for name, text in {
-        "a/en-de.tsv.gz": "cat\tKatze\n",
-        "b/en-de.tsv.gz": "cat\tKater\n",
-        "a/en-el.tsv.gz": "cat\tγάτα\n",
-    }.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(gzip.compress(text.encode()))
+    lists = {"a/en-de.tsv.gz": "cat\tKatze\n", "b/en-de.tsv.gz": "cat\tKater\n", "a/en-el.tsv.gz": "cat\tγάτα\n"}
+    write_lists(tmp_path, lists)
     both = settings(languages=["de", "el"], lexicons=["b/en-{lang}.tsv.gz", "a/{source}-{lang}.tsv.gz"])
-    assert read_lexicons(both, str(tmp_path)) == {"de": {"cat": ("Kater", "Katze")}, "el": {"cat": ("γάτα",)}}
+    assert plain(read_lexicons(both, around(tmp_path))) == {"de": {"cat": ["Kater", "Katze"]}, "el": {"cat": ["γάτα"]}}
     back = settings(source_language="de", languages=["en"], lexicons=["a/{lang}-{source}.tsv.gz"], reverse=True)
-    assert read_lexicons(back, str(tmp_path)) == {"en": {"katze": ("cat",)}}
-    with pytest.raises(DataError, match=r"no lexicon for fr: .*holds en-de\.tsv\.gz, en-el\.tsv\.gz"):
-        read_lexicons(settings(languages=["fr"], lexicons=["a/en-{lang}.tsv.gz"]), str(tmp_path))
+    assert plain(read_lexicons(back, around(tmp_path))) == {"en": {"katze": ["cat"]}}
+    missing = settings(languages=["fr"], lexicons=["a/en-{lang}.tsv.gz"])
+    for read in (lambda: read_lexicons(missing, around(tmp_path)), lambda: missing.inputs(around(tmp_path))):
+        with pytest.raises(DataError, match=r"no lexicon for fr: .*holds en-de\.tsv\.gz, en-el\.tsv\.gz"):
+            read()
+    with pytest.raises(DataError, match=r"no lexicon for de: .*lexicons is empty"):
+        settings(languages=["de"]).inputs(around(tmp_path))
 
 
-def test_a_chunked_table_is_switched_like_a_whole_one(shard):
-    pairs, queries, passages = shard
-    cut = pa.concat_tables([queries.slice(0, 1), queries.slice(1)])
-    assert switch_pairs(pairs, cut, passages, settings(), LEXICONS, 0)[0].queries == (
-        switch_pairs(*shard, settings(), LEXICONS, 0)[0].queries
+def test_the_fingerprint_follows_what_the_lists_hold(tmp_path):
+    write_lists(tmp_path, {"a/en-de.tsv.gz": "cat\tKatze\n", "b/en-de.tsv.gz": "cat\tKatze\n"})
+    a, b = (settings(languages=["de"], lexicons=[f"{name}/en-{{lang}}.tsv.gz"]) for name in "ab")
+    before = a.inputs(around(tmp_path))
+    assert before == b.inputs(around(tmp_path))  # wherever the file lies
+    write_lists(tmp_path, {"b/en-de.tsv.gz": "cat\tKater\n"})
+    assert before == a.inputs(around(tmp_path)) != b.inputs(around(tmp_path))
+
+
+@pytest.fixture
+def parent(tmp_path):
+    """Passages of three groups in English and German, with titles; questions in English."""
+    groups = [("cat", "Cat", "Katze"), ("house", "House", "Haus"), ("both", "Cat house", "Katzenhaus")]
+    rows = [
+        (f"{group}-{lang}", lang, f"{start} {title} {'is' if lang == 'en' else 'ist'} {title}", title, group)
+        for group, *titles in groups
+        for lang, start, title in zip(("en", "de"), ("the", "das"), titles, strict=True)
+    ]
+    ids, langs, texts, titles, of = zip(*rows, strict=True)
+    passages = {"passage_id": ids, "lang": langs, "text": texts, "title": titles, "group_id": of}
+    names = [group for group, *_ in groups]
+    queries = {"query_id": names, "lang": ["en"] * 3, "text": ["what is the cat house"] * 3, "group_id": names}
+    pairs = {"pair_id": names, "query_id": names, "passage_id": [f"{n}-en" for n in names], "source": ["s"] * 3}
+    source = TrainingSet(
+        passages=make_table("passages", passages),
+        queries=make_table("queries", queries),
+        pairs=make_table("pairs", pairs),
     )
+    publish_source(Folder(tmp_path / "source"), source.stream, "stamp", 2)
+    return published(Folder(tmp_path / "source"), "source")
+
+
+def run(way, where):
+    """The switched queries of both shards, as the stage makes them."""
+    way.inputs(where)
+    way.before(where)
+    work = way.work(where)
+    parts = [read_shard_of(where.parents, index) for index in range(2)]
+    made = [work(Part(pairs=pairs, queries=queries, passages=passages)) for pairs, queries, passages in parts]
+    return {row["query_id"]: row["text"] for part in made for row in part.queries.to_pylist()}
+
+
+def test_titles_make_a_lexicon(tmp_path, parent):
+    where = around(tmp_path, parent)
+    phrases = run(settings(languages=["de"], titles=True, unit="phrase"), where)
+    assert phrases == {f"{group}~cs-de": "what is the Katzenhaus" for group in ("cat", "house", "both")}
+    written = (tmp_path / "own" / "titles-de.tsv.gz").read_bytes()
+    words = run(settings(languages=["de"], titles=True), where)
+    assert set(words.values()) == {"what is the Katze Haus"}
+    assert (tmp_path / "own" / "titles-de.tsv.gz").read_bytes() == written
+    with pytest.raises(DataError, match=r"the lexicon for fi has no entry: .* both en and fi; name a word list"):
+        run(settings(languages=["fi"], titles=True), where)
+
+
+def test_word_lists_come_before_titles(tmp_path, parent):
+    write_lists(tmp_path, {"a/en-de.tsv.gz": "cat\tMieze\n"})
+    way = settings(languages=["de"], titles=True, lexicons=["a/en-{lang}.tsv.gz"])
+    assert set(run(way, around(tmp_path, parent)).values()) == {"what is the Mieze Haus"}
+
+
+def test_an_encoder_induces_a_lexicon(tmp_path, parent):
+    pairs = [("cat", "Katze"), ("house", "Haus"), ("the", "das"), ("is", "ist"), ("what", "Katzenhaus")]
+    vectors = {}
+    for row, (word, translation) in enumerate(pairs):
+        vectors |= {word: torch.eye(5)[row], word.title(): torch.eye(5)[row]}
+        vectors[translation] = torch.eye(5)[row] + 0.1 * torch.eye(5)[row - 1]
+    vocabulary = {word: row for row, word in enumerate([*vectors, "[UNK]"])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    lengths, prefix = {"query": 8, "passage": 8}, {"query": "", "passage": ""}
+    weights = torch.stack([*vectors.values(), -torch.ones(5)])
+    StaticEncoder(tokenizer, weights, prefix=prefix, max_length=lengths).save(Path(tmp_path) / "model")
+    way = settings(languages=["de"], induced=InducedLexicon(encoder="model"))
+    assert set(run(way, around(tmp_path, parent)).values()) == {"Katzenhaus ist das Katze Haus"}
+    few = settings(languages=["de"], induced=InducedLexicon(encoder="model", words=2))
+    assert few.inputs(around(tmp_path, parent)) == way.inputs(around(tmp_path, parent))  # settings stand beside these
+    assert set(run(few, around(tmp_path, parent)).values()) != {"Katzenhaus ist das Katze Haus"}

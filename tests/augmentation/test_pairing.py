@@ -6,11 +6,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from xlstance.augmentation.pairing import Pairing, pair_across_languages
+from xlstance.augmentation.pairing import Pairing
+from xlstance.augmentation.pairing import pair_across_languages as pair_part
+from xlstance.augmentation.way import Part
 from xlstance.errors import DataError, SettingsError
 from xlstance.tables import hash_ids, make_table
 
 LANGUAGES = ["en", "de", "fi", "zh"]
+
+
+def pair_across_languages(pairs, queries, passages, settings, seed, limit):
+    return pair_part(Part(pairs=pairs, queries=queries, passages=passages), settings, seed, limit)
 
 
 def world(seed, variants=1, questions=30):

@@ -7,9 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from xlstance.augmentation.code_switching import CodeSwitching, read_lexicons, switch_pairs
+from xlstance.augmentation.code_switching import CodeSwitching
 from xlstance.augmentation.pairing import Pairing
-from xlstance.augmentation.stage import SWITCHING, Augmentation, augment
+from xlstance.augmentation.stage import COUNTS, Augmentation, augment
+from xlstance.augmentation.way import Made, Part, Surroundings
 from xlstance.collection import TrainingSet
 from xlstance.errors import DataError, SettingsError, StorageError
 from xlstance.storage import Folder, read_manifest, read_table
@@ -83,9 +84,17 @@ def publish(folder: Path, source: TrainingSet, shards: int = 4, stamp: str = "st
 def run(
     augmentation: Augmentation, parents: list[TrainingData], folder: Path, lexicons: Path, workers: int = 0
 ) -> TrainingData:
+    place = Folder(folder) / augmentation.name
     return augment(
-        augmentation, parents, Folder(folder) / augmentation.name, data=str(lexicons), seed=1, workers=workers
+        augmentation,
+        Surroundings(parents=tuple(parents), folder=place, data=str(lexicons), seed=1, workers=workers),
     )
+
+
+def switched_at_once(source: TrainingSet, lexicons: Path) -> Made:
+    """All pairs of a source in one part."""
+    around = Surroundings(parents=(), folder=Folder(lexicons), data=str(lexicons), seed=1)
+    return SWITCH.way.work(around)(Part(pairs=source.pairs, queries=source.queries, passages=source.passages))
 
 
 def both(
@@ -123,11 +132,8 @@ def test_the_same_rows_come_out_for_any_number_of_shards(tmp_path: Path, lexicon
 def test_the_stage_does_what_its_functions_do(tmp_path: Path, lexicons: Path) -> None:
     source = world()
     _, switched, crossed = both(tmp_path, lexicons, source, 4)
-    settings = SWITCH.code_switching
-    assert settings is not None
-    made, _ = switch_pairs(
-        source.pairs, source.queries, source.passages, settings, read_lexicons(settings, str(lexicons)), 1
-    )
+    made = switched_at_once(source, lexicons)
+    assert made.queries is not None
     assert read_table(switched.pairs, "pairs").sort_by("pair_id").equals(made.pairs.sort_by("pair_id"))
     assert read_table(switched.queries[0], "queries").sort_by("query_id").equals(made.queries.sort_by("query_id"))
     # Pairing, once more in plain Python: every link of groups, every two languages that both sides have.
@@ -183,7 +189,7 @@ def test_ray_writes_the_same_files(tmp_path: Path, ray_session: None, lexicons: 
         for name in ("alone", "ray")
     ]
     assert found[0] == found[1]
-    assert len(found[0]) == 7 * (4 + 1) + 1
+    assert len(found[0]) == 7 * (4 + 1) + 2  # shards and manifests, and the counts of both augmentations
 
 
 @pytest.mark.parametrize("limit", [3, 10])
@@ -228,22 +234,12 @@ def test_other_words_in_a_lexicon_make_another_stage(tmp_path: Path, lexicons: P
 
 def test_what_was_switched_is_published(tmp_path: Path, lexicons: Path) -> None:
     source = world()
-    settings = SWITCH.code_switching
-    assert settings is not None
-    _, counts = switch_pairs(
-        source.pairs, source.queries, source.passages, settings, read_lexicons(settings, str(lexicons)), 1
-    )
+    made = switched_at_once(source, lexicons)
     data = publish(tmp_path / "source", source)
     switched = run(SWITCH, [data], tmp_path, lexicons)
-    path = tmp_path / "cs" / SWITCHING
+    path = tmp_path / "cs" / COUNTS
     content = json.loads(path.read_text())
-    assert content == {
-        "tokens": counts.tokens,
-        "drawn": counts.drawn,
-        "replaced": counts.replaced,
-        "switch_ratio": pytest.approx(counts.switch_ratio),
-        "out_of_lexicon": pytest.approx(counts.out_of_lexicon),
-    }
+    assert content == {"counts": {**made.counts, "made": switched.rows}, **SWITCH.way.summary(made.counts)}
     # The German lexicon has "the" too.
     assert 0 < content["out_of_lexicon"]["de"] < content["out_of_lexicon"]["fi"] < 1
     # The counts are kept in the shards, so a job killed before it added them up still can.
@@ -262,7 +258,7 @@ def test_a_missing_lexicon_is_said_before_any_work(tmp_path: Path, lexicons: Pat
 
 
 def test_exactly_one_way() -> None:
-    with pytest.raises(SettingsError, match="exactly one of code_switching, pairing"):
+    with pytest.raises(SettingsError, match="exactly one of code_switching, pairing, sampling"):
         Augmentation(of=["world"])
-    with pytest.raises(SettingsError, match="exactly one of code_switching, pairing"):
+    with pytest.raises(SettingsError, match="exactly one of code_switching, pairing, sampling"):
         Augmentation(of=["world"], code_switching=SWITCH.code_switching, pairing=Pairing())

@@ -10,6 +10,7 @@ from xlstance.augmentation.stage import Augmentation
 from xlstance.corpora.registry import BenchmarkSource, Source
 from xlstance.encoders import EncoderSettings
 from xlstance.errors import SettingsError
+from xlstance.experiment.run import run_experiment
 from xlstance.experiment.settings import Arm, ClusterSettings, ExperimentSettings, StartSettings
 from xlstance.settings import make_parser, parse
 from xlstance.training.plan import SamplerSettings
@@ -48,8 +49,6 @@ def test_runs_are_every_arm_by_every_seed():
     ("changes", "message"),
     [
         ({"output": ""}, "output is empty"),
-        ({"arms": []}, "arms is empty"),
-        ({"benchmarks": []}, "benchmarks is empty"),
         ({"seeds": []}, "seeds is empty"),
         ({"seeds": [1, 1]}, r"seeds are \[1, 1\]"),
         ({"seeds": [-1]}, r"seeds are \[-1\]"),
@@ -79,6 +78,13 @@ def test_what_does_not_fit_is_refused_in_one_line(changes, message):
     with pytest.raises(SettingsError, match=message) as caught:
         settings(**changes)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["arms", "benchmarks"])
+def test_an_experiment_needs_something_to_compare_and_to_compare_on(name, tmp_path):
+    with pytest.raises(SettingsError, match=f"^{name} is empty"):
+        run_experiment(settings(**{"output": str(tmp_path / "out"), name: []}))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["workers", "cpus_per_worker", "stream_workers", "shards"])

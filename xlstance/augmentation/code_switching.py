@@ -2,47 +2,68 @@
 
 After Litschko et al. 2023 (arXiv 2305.05295, section 3). *Bilingual* (BL-CS): each token is replaced with probability
 p by its translation into one language. *Multilingual* (ML-CS): with probability p, its target language is drawn
-uniformly for each token. A word without translation stays. Their lexicon comes from aligned word vectors, this one
-from word lists.
+uniformly for each token. *Wiki-CS*: phrases are replaced by parallel titles (``unit: phrase``, ``titles: true``, p 1).
+A word without translation stays. Their lexicon comes from aligned word vectors, as ``induced`` does here; word lists
+serve as well.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import compress
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xlstance.augmentation.lexicon import Lexicon, read_lexicon
+from xlstance.augmentation.induced_lexicon import InducedLexicon, frequent_words, induce_lexicon
+from xlstance.augmentation.lexicon import (
+    Lexicon,
+    format_lexicon,
+    merge_lexicons,
+    read_lexicon,
+    unpack_lexicon,
+)
+from xlstance.augmentation.lexicon_index import Translation, Unit
 from xlstance.augmentation.references import rows_of
-from xlstance.augmentation.switching import SwitchCounts, switch_texts
-from xlstance.collection import TrainingSet
+from xlstance.augmentation.switching import Switcher
+from xlstance.augmentation.title_lexicon import title_lexicon
+from xlstance.augmentation.way import Made, Part, Surroundings, Way, Work
+from xlstance.encoders import load_encoder
 from xlstance.errors import DataError, SettingsError
-from xlstance.files import what_is_there
+from xlstance.files import sha256_of, what_is_there
 from xlstance.tables import check_language, make_table
+from xlstance.training_data import read_shard_of
 
 MULTIPLE = "mul"  # the language code of a text in several languages (BCP 47, from ISO 639-2)
+_TITLES, _INDUCED = "titles-{}.tsv.gz", "induced-{}.tsv.gz"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodeSwitching:
+class CodeSwitching(Way):
     """Settings of code switching.
 
     Attributes:
         name: stands in ``pairs.augmentation`` and in the new ids, so it is unique among the augmentations of a run.
         mode: ``bilingual`` makes one copy of a pair for each language, ``multilingual`` one copy in which the language
             is drawn for each word; its texts have the language code ``mul``.
-        languages: the languages to switch into.
+        languages: the languages to switch into; empty for the run's.
         lexicons: paths below the data root in which ``{lang}`` stands for the target language and ``{source}`` for the
-            source language. Several are merged in this order; one that has no file for a language is passed over as
-            long as another has.
+            source language; empty for the run's. Several are merged in this order; one that has no file for a language
+            is passed over as long as another has.
         reverse: the lexicons' first column is the target language.
+        titles: also learn translations from the titles of passages of one group in both languages.
+        induced: also induce translations from an encoder's vectors of the words of both languages.
         source_language: language of the pairs to switch; pairs with a text in another language are left alone.
-        p: probability that a token is replaced.
+        p: probability that a word, or a phrase, is replaced.
         side: switch the query, the passage, or both; with one side the pair becomes cross-lingual.
-        translation: the first translation of a word, or one of its first three drawn uniformly.
+        unit: replace single words, or phrases too: of the entries that begin at a word the longest is taken. In scripts
+            without spaces words are found so in either case.
+        translation: the first translation of a word; one of its first three, drawn uniformly; or one of all, drawn by
+            the weights of the lexicon, which fall with the rank where it has no counts.
     """
 
     name: str = "code-switching"
@@ -50,16 +71,19 @@ class CodeSwitching:
     languages: list[str] = field(default_factory=list)
     lexicons: list[str] = field(default_factory=list)
     reverse: bool = False
+    titles: bool = False
+    induced: InducedLexicon | None = None
     source_language: str = "en"
     p: float = 0.5
     side: Literal["both", "query", "passage"] = "both"
-    translation: Literal["first", "uniform"] = "first"
+    unit: Unit = "word"
+    translation: Translation = "first"
+
+    shared: ClassVar[tuple[str, ...]] = ("languages", "lexicons")
 
     def __post_init__(self) -> None:
         if not 0 <= self.p <= 1:
             raise SettingsError(f"code switching: p is {self.p}; give a probability from 0 to 1")
-        if not self.languages:
-            raise SettingsError("code switching: languages is empty; name the languages to switch into")
         for lang in (*self.languages, self.source_language):
             check_language(lang, "code switching")
         if self.source_language in self.languages:
@@ -67,118 +91,162 @@ class CodeSwitching:
                 f"code switching: {self.source_language} is the source language; take it out of languages"
             )
 
+    def inputs(self, around: Surroundings) -> Any:
+        """The word lists and the encoder by content; the parents, where a lexicon is made of all their texts."""
+        if not self.languages:
+            raise SettingsError("code switching: languages is empty; name the languages to switch into")
+        hashes = {lang: [sha256_of(path) for path in _files(self, lang, around.data)] for lang in self.languages}
+        encoder = ""
+        if self.induced:
+            from xlstance.encoding import encoder_stamp  # needs Ray, which nothing else here does
 
-def read_lexicons(settings: CodeSwitching, data: str) -> dict[str, Lexicon]:
-    """Reads the lexicon of each target language.
+            encoder = encoder_stamp(self.induced.located(around.data))
+        made = self.titles or self.induced
+        return [hashes, encoder, [parent.stamps for parent in around.parents] if made else []]
+
+    def before(self, around: Surroundings) -> None:
+        """Makes the lexicons of titles and of an encoder, and writes them into the augmentation's own folder."""
+        if self.titles:
+            for lang in self.languages:
+                found = title_lexicon(_texts(around, "passages"), self.source_language, lang)
+                around.folder.write(_TITLES.format(lang), format_lexicon(found))
+        if self.induced:
+            encoder, limit = load_encoder(self.induced.located(around.data)), self.induced.words
+            source = frequent_words(_texts_in(around, self.source_language), limit)
+            for lang in self.languages:
+                target = frequent_words(_texts_in(around, lang), limit)
+                around.folder.write(_INDUCED.format(lang), format_lexicon(induce_lexicon(source, target, encoder)))
+        read_lexicons(self, around)  # what is wrong with them is said before any work
+
+    def work(self, around: Surroundings) -> Work:
+        """See ``switch_pairs``."""
+        switcher = Switcher(
+            read_lexicons(self, around), p=self.p, seed=around.seed, unit=self.unit, translation=self.translation
+        )
+        return partial(switch_pairs, settings=self, switcher=switcher)
+
+    def summary(self, counts: Mapping[str, int]) -> dict[str, Any]:
+        """The share of words that were replaced; by language, of the words drawn, the share without a translation."""
+        drawn = {key.removeprefix("drawn/"): count for key, count in counts.items() if key.startswith("drawn/")}
+        replaced = {lang: counts.get(f"replaced/{lang}", 0) for lang in drawn}
+        tokens = counts.get("tokens", 0)
+        return {
+            "switch_ratio": sum(replaced.values()) / tokens if tokens else 0.0,
+            "out_of_lexicon": {lang: 1 - replaced[lang] / count for lang, count in drawn.items()},
+        }
+
+
+def read_lexicons(settings: CodeSwitching, around: Surroundings) -> dict[str, Lexicon]:
+    """The lexicon of each target language: of the word lists, then of titles, then of an encoder.
 
     Raises:
-        DataError: if a language has no file, or a file is broken.
+        DataError: if a language has no word list and none is made, or a file is broken, or a lexicon has no entry.
     """
     lexicons = {}
     for lang in settings.languages:
-        named = [p.replace("{lang}", lang).replace("{source}", settings.source_language) for p in settings.lexicons]
-        paths = [path for path in (Path(data) / name for name in named) if path.is_file()]
-        if not paths:
-            there = f"; {what_is_there((Path(data) / named[0]).parent)}" if named else "; lexicons is empty"
-            raise DataError(f"no lexicon for {lang}: none of {named} is a file below {data}{there}")
-        lexicons[lang] = read_lexicon(paths, reverse=settings.reverse)
+        parts = [read_lexicon(_files(settings, lang, around.data), reverse=settings.reverse)]
+        made = [name for name, wanted in ((_TITLES, settings.titles), (_INDUCED, settings.induced)) if wanted]
+        parts += [unpack_lexicon(around.folder, name.format(lang)) for name in made]
+        lexicons[lang] = merge_lexicons(parts)
+        if not lexicons[lang]:
+            raise DataError(
+                f"the lexicon for {lang} has no entry: the texts that {settings.name} is applied to have no titles, or "
+                f"no words with spaces between them, in both {settings.source_language} and {lang}; name a word list"
+            )
     return lexicons
 
 
-def switch_pairs(
-    pairs: pa.Table,
-    queries: pa.Table,
-    passages: pa.Table,
-    settings: CodeSwitching,
-    lexicons: Mapping[str, Lexicon],
-    seed: int,
-) -> tuple[TrainingSet, SwitchCounts]:
+def _files(settings: CodeSwitching, lang: str, data: str) -> list[Path]:
+    """The word lists that are there for a language."""
+    named = [p.replace("{lang}", lang).replace("{source}", settings.source_language) for p in settings.lexicons]
+    paths = [path for path in (Path(data) / name for name in named) if path.is_file()]
+    if not paths and (named or not (settings.titles or settings.induced)):
+        there = f"; {what_is_there((Path(data) / named[0]).parent)}" if named else "; lexicons is empty"
+        raise DataError(f"no lexicon for {lang}: none of {named} is a file below {data}{there}")
+    return paths
+
+
+def _texts(around: Surroundings, table: Literal["queries", "passages"]) -> Iterator[pa.Table]:
+    """The texts of all parents, shard by shard."""
+    for index in range(around.parents[0].shards):
+        _, queries, passages = read_shard_of(around.parents, index)
+        yield queries if table == "queries" else passages
+
+
+def _texts_in(around: Surroundings, lang: str) -> Iterator[str]:
+    """The queries and passages of all parents in one language."""
+    for table in ("passages", "queries"):
+        for texts in _texts(around, table):
+            yield from texts.filter(pc.equal(texts["lang"], lang))["text"].to_pylist()
+
+
+def switch_pairs(part: Part, *, settings: CodeSwitching, switcher: Switcher) -> Made:
     """Switches the pairs of one shard.
 
     Args:
-        pairs: table ``pairs``; those whose two texts are in the source language are switched, the others left out.
-        queries: table ``queries``; may hold more than the pairs refer to.
-        passages: table ``passages``; the same.
+        part: the shard; the pairs whose two texts are in the source language are switched, the others left out.
         settings: what to switch, and into what.
-        lexicons: the lexicon of each target language, as ``read_lexicons`` gives them.
-        seed: of all draws.
+        switcher: switches texts.
 
     Returns:
-        The new texts and pairs alone, and what was replaced. A text that several pairs share is switched once, so
-        shards which hold the same text make the same row of it. A new text has its parent's group, its parent's id
-        with ``~{name}-{language}`` at the end, and a title and context switched like it. A new pair names
-        its parent; explicit negatives are kept where the passage is, since a negative in another language than the
-        positive would teach the language.
+        The new texts and pairs alone, and what was replaced (see ``Switcher.switch``). A text that several pairs share
+        is switched once, so shards which hold the same text make the same row of it. A new text has its parent's
+        group, its parent's id with ``~{name}-{language}`` at the end, and a title and context switched like it. A new
+        pair names its parent; explicit negatives are kept where the passage is, since a negative in another language
+        than the positive would teach the language.
 
     Raises:
-        SettingsError: if a language has no lexicon.
         DataError: if a pair refers to a text that is not there.
     """
-    if missing := [lang for lang in settings.languages if lang not in lexicons]:
-        raise SettingsError(f"code switching: no lexicon for {missing[0]}; there are {', '.join(lexicons) or 'none'}")
-    query_rows, passage_rows = rows_of(pairs, "query_id", queries), rows_of(pairs, "passage_id", passages)
-    ours = [
-        pc.equal(texts.column("lang"), settings.source_language).to_numpy(zero_copy_only=False)[rows]
-        for texts, rows in ((queries, query_rows), (passages, passage_rows))
-    ]
-    chosen = np.flatnonzero(ours[0] & ours[1])
-    parents = pairs.take(chosen)
-    used = {
-        "queries": queries.take(np.unique(query_rows[chosen])) if settings.side != "passage" else queries.slice(0, 0),
-        "passages": passages.take(np.unique(passage_rows[chosen]))
-        if settings.side != "query"
-        else passages.slice(0, 0),
-    }
+    rows = {"queries": rows_of(part.pairs, "query_id", part.queries)}
+    rows["passages"] = rows_of(part.pairs, "passage_id", part.passages)
+    texts = {"queries": part.queries, "passages": part.passages}
+    chosen = np.ones(part.pairs.num_rows, bool)
+    for name, table in texts.items():
+        chosen &= np.asarray(pc.equal(table["lang"], settings.source_language))[rows[name]]
+    parents = part.pairs.take(np.flatnonzero(chosen))
     targets = {lang: [lang] for lang in settings.languages}
     if settings.mode == "multilingual":
         targets = {MULTIPLE: settings.languages}
-    made: dict[str, list[pa.Table]] = {"queries": [], "passages": [], "pairs": []}
-    counts = SwitchCounts()
-    for label, languages in targets.items():
-        ending = f"~{settings.name}-{label}"
-        for name, texts in used.items():
-            switched, own = _switch_table(texts, name, label, ending, languages, settings, lexicons, seed)
-            made[name].append(switched)
-            counts += own
-        made["pairs"].append(_new_pairs(parents, ending, settings))
-    tables = {name: pa.concat_tables(parts) for name, parts in made.items()}
-    return TrainingSet(**tables), counts
+    counts: Counter[str] = Counter()
+    switched = {}
+    for name, left_alone in (("queries", "passage"), ("passages", "query")):
+        used = np.unique(rows[name][chosen]) if settings.side != left_alone else np.empty(0, np.int64)
+        switched[name] = _switch_table(texts[name].take(used), name, targets, settings.name, switcher, counts)
+    pairs = pa.concat_tables([_new_pairs(parents, f"~{settings.name}-{label}", settings) for label in targets])
+    return Made(pairs=pairs, queries=switched["queries"], passages=switched["passages"], counts=dict(counts))
 
 
 def _switch_table(
     texts: pa.Table,
+    table: str,
+    targets: Mapping[str, list[str]],
     name: str,
-    label: str,
-    ending: str,
-    languages: list[str],
-    settings: CodeSwitching,
-    lexicons: Mapping[str, Lexicon],
-    seed: int,
-) -> tuple[pa.Table, SwitchCounts]:
-    """Queries or passages switched, with new ids and the language code ``label``."""
-    ids = [f"{value}{ending}" for value in texts.column(0).to_pylist()]
-    columns: dict[str, object] = {texts.column_names[0]: ids, "group_id": texts.column("group_id")}
-    columns["lang"] = [label] * len(ids)
-    counts = SwitchCounts()
+    switcher: Switcher,
+    counts: Counter[str],
+) -> pa.Table:
+    """Queries or passages switched, a copy for each target, with new ids and the target's language code."""
+    parents = texts.column(0).to_pylist()
+    ids = {label: [f"{parent}~{name}-{label}" for parent in parents] for label in targets}
+    columns: dict[str, dict[str, object]] = {
+        label: {texts.column_names[0]: ids[label], "group_id": texts["group_id"], "lang": [label] * len(texts)}
+        for label in targets
+    }
     for column in ("text", "title", "context"):
         if column not in texts.column_names:
             continue
-        values = texts.column(column).to_pylist()
-        rows = [row for row, value in enumerate(values) if value is not None]
-        switched, own = switch_texts(
-            [values[row] for row in rows],
-            [ids[row] if column == "text" else f"{ids[row]}#{column}" for row in rows],
-            lexicons,
-            languages,
-            p=settings.p,
-            translation=settings.translation,
-            seed=seed,
-        )
-        for row, text in zip(rows, switched, strict=True):
-            values[row] = text
-        columns[column] = values
-        counts += own
-    return make_table(name, columns), counts
+        known = np.asarray(pc.is_valid(texts[column]))
+        ending = "" if column == "text" else f"#{column}"
+        copies = [
+            ([f"{row}{ending}" for row in compress(ids[label], known)], langs) for label, langs in targets.items()
+        ]
+        made = switcher.switch(texts[column].drop_null().to_pylist(), copies)
+        # Where a text stands among those that are there; nothing where there is none.
+        places = pa.array(np.cumsum(known) - 1, mask=~known)
+        for label, (switched, own) in zip(targets, made, strict=True):
+            columns[label][column] = switched.take(places)
+            counts.update(own)
+    return pa.concat_tables([make_table(table, columns[label]) for label in targets])
 
 
 def _new_pairs(parents: pa.Table, ending: str, settings: CodeSwitching) -> pa.Table:

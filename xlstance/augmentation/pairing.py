@@ -6,6 +6,7 @@ references.
 """
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xlstance.augmentation.references import rows_of
+from xlstance.augmentation.way import Made, Part, Surroundings, Way, Work
 from xlstance.errors import SettingsError
 from xlstance.tables import check_language, hash_ids, make_table
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pairing:
+class Pairing(Way):
     """Settings of pairing across languages.
 
     Attributes:
@@ -33,25 +35,36 @@ class Pairing:
     languages: list[str] = field(default_factory=list)
     per_language_pair: int = 0
 
+    writes_texts: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         for lang in self.languages:
             check_language(lang, "pairing")
         if self.per_language_pair < 0:
             raise SettingsError(f"pairing: per_language_pair is {self.per_language_pair}; give 0 for all, or more")
 
+    def work(self, around: Surroundings) -> Work:
+        """See ``pair_across_languages``."""
 
-def pair_across_languages(
-    pairs: pa.Table, queries: pa.Table, passages: pa.Table, settings: Pairing, seed: int, limit: int
-) -> pa.Table:
+        def pair(part: Part) -> Made:
+            wanted = self.per_language_pair
+            # The sample's size is dealt out over the shards; 0 asks for all, so a share of 0 is no work at all.
+            limit = wanted * (part.index + 1) // part.count - wanted * part.index // part.count
+            if wanted and not limit:
+                return Made(pairs=part.pairs.slice(0, 0))
+            return Made(pairs=pair_across_languages(part, self, around.seed, limit))
+
+        return pair
+
+
+def pair_across_languages(part: Part, settings: Pairing, seed: int, limit: int) -> pa.Table:
     """Pairs the queries and passages of one shard across languages.
 
     Shards are cut by passage group: a shard holds the passages of its groups in all languages, and the pairs that
     lead to them.
 
     Args:
-        pairs: table ``pairs``, all of the shard.
-        queries: table ``queries``, with the pairs' query groups in all languages; may hold more.
-        passages: table ``passages``.
+        part: the shard, with the query and passage groups of its pairs in all languages.
         settings: which languages.
         seed: of the hashes by which a variant is chosen and the sample drawn.
         limit: this shard's share of ``per_language_pair``: pairs to keep for each ordered language pair, those of the
@@ -66,6 +79,7 @@ def pair_across_languages(
     Raises:
         DataError: if a pair refers to a text that is not there.
     """
+    pairs, queries, passages = part.pairs, part.queries, part.passages
     query_rows, passage_rows = rows_of(pairs, "query_id", queries), rows_of(pairs, "passage_id", passages)
     asked, answers = _codes(queries, settings.languages), _codes(passages, settings.languages)
     links = pd.DataFrame(

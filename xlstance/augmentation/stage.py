@@ -1,18 +1,25 @@
-"""The augmentation stage: code switching and pairing over the shards of published pairs, streamed by Ray Data."""
+"""The augmentation stage: every way of augmentation over the shards of published pairs, streamed by Ray Data."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
-from xlstance.augmentation.code_switching import CodeSwitching, read_lexicons, switch_pairs
-from xlstance.augmentation.pairing import Pairing, pair_across_languages
-from xlstance.augmentation.switching import SwitchCounts
+from xlstance.augmentation.code_switching import CodeSwitching
+from xlstance.augmentation.consistency import Consistency
+from xlstance.augmentation.generation import Generation
+from xlstance.augmentation.mining import HardNegatives
+from xlstance.augmentation.pairing import Pairing
+from xlstance.augmentation.sampling import Sampling
+from xlstance.augmentation.stance import Stance
+from xlstance.augmentation.translation import Translation
+from xlstance.augmentation.way import Part, Surroundings, Way
 from xlstance.errors import SettingsError
-from xlstance.storage import Folder, fingerprint, read_manifest, read_metadata
+from xlstance.storage import Folder, fingerprint, is_published, read_manifest, read_metadata
 from xlstance.streams import Output, Shard, run_stream
 from xlstance.training_data import (
     COLOCATED,
@@ -23,8 +30,9 @@ from xlstance.training_data import (
     read_shard_of,
 )
 
-SWITCHING = "switching.json"
-_COUNTS_KEY = b"xlstance.switching"
+COUNTS = "counts.json"
+EVERY = "*"  # in ``of``: every source of questions that trains
+_COUNTS_KEY = b"xlstance.counts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,25 +40,42 @@ class Augmentation:
     """One augmentation: exactly one of the ways, and what it is applied to.
 
     Attributes:
-        of: names of sources or of earlier augmentations.
+        of: names of sources or of earlier augmentations; ``*`` for every source of questions that trains.
         code_switching: replace words by their translations.
         pairing: pair queries and passages across languages.
+        sampling: take a number of pairs.
+        translation: translate queries, passages or both with a model.
+        generation: make queries for passages with a model.
+        stance: make queries for a side and comments that take it, without a model.
+        consistency: keep the pairs whose passage an encoder finds by its query.
+        hard_negatives: add passages that an encoder takes for answers and that are none.
     """
 
-    of: list[str]
+    of: list[str] = field(default_factory=lambda: [EVERY])
     code_switching: CodeSwitching | None = None
     pairing: Pairing | None = None
+    sampling: Sampling | None = None
+    translation: Translation | None = None
+    generation: Generation | None = None
+    stance: Stance | None = None
+    consistency: Consistency | None = None
+    hard_negatives: HardNegatives | None = None
 
     def __post_init__(self) -> None:
-        if (self.code_switching is None) == (self.pairing is None):
-            raise SettingsError(f"the augmentation of {self.of} needs exactly one of code_switching, pairing")
+        ways = [entry.name for entry in fields(self) if entry.name != "of"]
+        if sum(getattr(self, name) is not None for name in ways) != 1:
+            raise SettingsError(f"an augmentation (of {', '.join(self.of)}) needs exactly one of " + ", ".join(ways))
 
     @property
-    def way(self) -> CodeSwitching | Pairing:
+    def way(self) -> Way:
         """The settings of the way that is set."""
-        way = self.code_switching or self.pairing
-        assert way is not None  # noqa: S101 - checked on construction
-        return way
+        return next(way for entry in fields(self) if isinstance(way := getattr(self, entry.name), Way))
+
+    def with_way(self, way: Way) -> "Augmentation":
+        """The same with other settings of its way."""
+        (name,) = (entry.name for entry in fields(self) if getattr(self, entry.name) is self.way)
+        changed: dict[str, Any] = {name: way}
+        return replace(self, **changed)
 
     @property
     def name(self) -> str:
@@ -58,55 +83,49 @@ class Augmentation:
         return self.way.name
 
 
-def augment(
-    augmentation: Augmentation, parents: Sequence[TrainingData], folder: Folder, *, data: str, seed: int, workers: int
-) -> TrainingData:
+def augment(augmentation: Augmentation, around: Surroundings) -> TrainingData:
     """Applies an augmentation to published pairs and publishes what comes out.
 
     Args:
         augmentation: what to do.
-        parents: the pairs to do it to; all with the same number of shards.
-        folder: where the new tables go; code switching also writes ``switching.json`` there, with what it replaced.
-        data: root of the lexicons' paths.
-        seed: of all draws.
-        workers: size of the worker pool; 0 works in this process.
+        around: the pairs to do it to, all with the same number of shards; where the new tables go, with
+            ``counts.json`` of what was done beside them; the workers.
 
     Returns:
         The new pairs, with the folders of all texts they refer to.
 
     Raises:
-        DataError: if a lexicon is missing or broken, or a pair refers to a text that is not there.
-        StorageError: if the folder holds the result of other settings, pairs or lexicons.
+        UserError: if a file, a model or a text that is named is missing or broken.
+        StorageError: if the folder holds the result of other settings, pairs or inputs.
     """
-    way = augmentation.way
-    # What a lexicon says decides the texts, wherever its file lies.
-    lexicons = fingerprint(read_lexicons(way, data)) if isinstance(way, CodeSwitching) else ""
-    count = parents[0].shards
-    tables = ("pairs",) if augmentation.pairing else ("queries", "passages", "pairs")
+    way, parents, folder = augmentation.way, around.parents, around.folder
+    inputs, count = fingerprint(way.inputs(around)), parents[0].shards
+    tables = ("queries", "passages", "pairs") if way.writes_texts else ("pairs",)
     outputs = {table: Output(folder=folder / table, table=table) for table in tables}
     shards = []
     for index in range(count):
-        inputs = [manifests_of_shard(parent, index) for parent in parents]
-        stamp = fingerprint(augmentation, lexicons, seed, index, count, inputs)
+        hashes = [manifests_of_shard(parent, index) for parent in parents]
+        # A way that looks at all shards (a pool to mine) depends on all of them.
+        of = hashes if way.by_shard else [parent.stamps for parent in parents]
+        stamp = fingerprint(augmentation, inputs, around.seed, index, count, hashes, of)
         shards.append(Shard(stamp=stamp, payload={"index": index, "shards": count}, outputs=outputs))
-    stamp = fingerprint(augmentation, lexicons, seed, [parent.stamps for parent in parents])
-    make: Callable[[], Callable[[Mapping[str, Any]], dict[str, pa.Table]]]
-    if isinstance(way, CodeSwitching):
-        make = partial(_Switching, way, tuple(parents), data, seed)
-    else:
-        make = partial(_PairingWork, way, tuple(parents), seed)
+    stamp = fingerprint(augmentation, inputs, around.seed, [parent.stamps for parent in parents])
+    if not all(is_published(output.folder, stamp) for output in outputs.values()):
+        way.before(around)
     run_stream(
-        make,
+        partial(_ShardWork, way, around),
         shards,
         {out.folder.uri: stamp for out in outputs.values()},
         label=augmentation.name,
-        workers=workers,
+        workers=around.workers,
+        cpus_per_worker=around.cpus_per_worker,
+        gpus_per_worker=around.gpus_per_worker,
         info={COLOCATED: all(colocated(parent) for parent in parents)},
     )
-    if isinstance(way, CodeSwitching) and not folder.exists(SWITCHING):
-        _publish_counts(folder)
+    if not folder.exists(COUNTS):
+        _publish_counts(folder, way)
     made = published(folder, augmentation.name)
-    own_queries, own_passages = (made.queries, made.passages) if augmentation.code_switching else ((), ())
+    own_queries, own_passages = (made.queries, made.passages) if way.writes_texts else ((), ())
     return replace(
         made,
         queries=tuple(dict.fromkeys([*own_queries, *(f for parent in parents for f in parent.queries)])),
@@ -114,37 +133,27 @@ def augment(
     )
 
 
-def _publish_counts(folder: Folder) -> None:
-    """Adds up what the shards replaced, which stands in the files of their pairs."""
-    pairs = folder / "pairs"
-    parts = [json.loads(read_metadata(pairs, file)[_COUNTS_KEY]) for file in read_manifest(pairs).files]
-    counts = sum((SwitchCounts(**part) for part in parts), SwitchCounts())
-    content = {**asdict(counts), "switch_ratio": counts.switch_ratio, "out_of_lexicon": counts.out_of_lexicon}
-    folder.write(SWITCHING, json.dumps(content, indent=1, sort_keys=True).encode())
+def _publish_counts(folder: Folder, way: Way) -> None:
+    """Adds up what the shards did, which stands in the files of their pairs."""
+    pairs, counts = folder / "pairs", Counter[str]()
+    for file in read_manifest(pairs).files:
+        counts.update(json.loads(read_metadata(pairs, file)[_COUNTS_KEY]))
+    content = {"counts": dict(counts), **way.summary(counts)}
+    folder.write(COUNTS, json.dumps(content, indent=1, sort_keys=True).encode())
 
 
-class _Switching:
-    def __init__(self, settings: CodeSwitching, parents: tuple[TrainingData, ...], data: str, seed: int) -> None:
-        self._settings, self._parents, self._seed = settings, parents, seed
-        self._lexicons = read_lexicons(settings, data)
+class _ShardWork:
+    """What a worker does: reads a shard of the parents, works, and keeps the counts in the pairs' metadata."""
 
-    def __call__(self, payload: Mapping[str, Any]) -> dict[str, pa.Table]:
-        pairs, queries, passages = read_shard_of(self._parents, payload["index"])
-        made, counts = switch_pairs(pairs, queries, passages, self._settings, self._lexicons, self._seed)
-        metadata = {**made.pairs.schema.metadata, _COUNTS_KEY: json.dumps(asdict(counts), sort_keys=True).encode()}
-        pairs = made.pairs.replace_schema_metadata(metadata)
-        return {"queries": made.queries, "passages": made.passages, "pairs": pairs}
-
-
-class _PairingWork:
-    def __init__(self, settings: Pairing, parents: tuple[TrainingData, ...], seed: int) -> None:
-        self._settings, self._parents, self._seed = settings, parents, seed
+    def __init__(self, way: Way, around: Surroundings) -> None:
+        self._parents, self._work = around.parents, way.work(around)
 
     def __call__(self, payload: Mapping[str, Any]) -> dict[str, pa.Table]:
         pairs, queries, passages = read_shard_of(self._parents, payload["index"])
-        index, count, wanted = payload["index"], payload["shards"], self._settings.per_language_pair
-        # The sample's size is dealt out over the shards; 0 asks for all, so a share of 0 is no work at all.
-        limit = wanted * (index + 1) // count - wanted * index // count
-        if wanted and not limit:
-            return {"pairs": pairs.slice(0, 0)}
-        return {"pairs": pair_across_languages(pairs, queries, passages, self._settings, self._seed, limit)}
+        part = Part(pairs=pairs, queries=queries, passages=passages, index=payload["index"], count=payload["shards"])
+        made = self._work(part)
+        counts = json.dumps({**made.counts, "made": made.pairs.num_rows}, sort_keys=True).encode()
+        tables = {"pairs": made.pairs.replace_schema_metadata({**made.pairs.schema.metadata, _COUNTS_KEY: counts})}
+        if made.queries is not None and made.passages is not None:
+            tables |= {"queries": made.queries, "passages": made.passages}
+        return tables

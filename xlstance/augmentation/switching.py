@@ -1,116 +1,156 @@
-"""Words of a text replaced by their translations, with the counts of what was replaced."""
+"""Words of texts replaced by their translations, whole blocks of texts at a time."""
 
-import re
-import unicodedata
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 
+from xlstance.augmentation.assembly import assemble, find_joins
 from xlstance.augmentation.lexicon import Lexicon
+from xlstance.augmentation.lexicon_index import (
+    AS_IT_IS,
+    CAPITALISED,
+    CAPITALS,
+    LexiconIndex,
+    Translation,
+    Unit,
+)
+from xlstance.augmentation.segmentation import LOWER, UPPER, Hashes, Numbers, Words, mix, ranges, split_words
 from xlstance.tables import hash_ids
 
-CHOICES = 3  # "uniform" draws among so many first translations: rarer ones are mostly other senses of the word
 _UNSPACED = frozenset({"ja", "km", "lo", "my", "th", "zh"})
-
-# Python's \w lacks the combining marks that words of Hindi or Thai are written with, and the joiners of Persian.
-_MARKS = "".join(mark for mark in map(chr, range(0x300, 0x10000)) if unicodedata.category(mark)[0] == "M")
-_WORD = re.compile(rf"(?<!\w)[^\W\d_][\w{_MARKS}\u200c\u200d]*(?:['’][^\W\d_][\w{_MARKS}]*)*")
-
-
-@dataclass(frozen=True)
-class SwitchCounts:
-    """What code switching did; counts of shards add up.
-
-    Attributes:
-        tokens: words seen, over all copies.
-        drawn: words drawn for replacement, by target language.
-        replaced: words of these that had a translation, by target language.
-    """
-
-    tokens: int = 0
-    drawn: Mapping[str, int] = field(default_factory=dict)
-    replaced: Mapping[str, int] = field(default_factory=dict)
-
-    def __add__(self, other: "SwitchCounts") -> "SwitchCounts":
-        return SwitchCounts(
-            self.tokens + other.tokens,
-            dict(Counter(self.drawn) + Counter(other.drawn)),
-            dict(Counter(self.replaced) + Counter(other.replaced)),
-        )
-
-    @property
-    def switch_ratio(self) -> float:
-        """Share of the words that were replaced."""
-        return sum(self.replaced.values()) / self.tokens if self.tokens else 0.0
-
-    @property
-    def out_of_lexicon(self) -> dict[str, float]:
-        """Share of the words drawn that had no translation, by target language."""
-        return {lang: 1 - self.replaced.get(lang, 0) / drawn for lang, drawn in self.drawn.items()}
+_BLOCK = 1 << 18  # characters that are worked on together: enough that NumPy's calls cost little
+_DRAWN, _LANGUAGE, _CHOICE, _DRAWS = range(4)
+_DRAW = 2.0**53  # a draw has as many values as a float from [0, 1) can tell apart
 
 
-def switch_texts(
-    texts: Sequence[str],
-    ids: Sequence[str],
-    lexicons: Mapping[str, Lexicon],
-    languages: Sequence[str],
-    *,
-    p: float,
-    translation: Literal["first", "uniform"],
-    seed: int,
-) -> tuple[list[str], SwitchCounts]:
-    """Switches the words of texts.
+class Switcher:
+    """Replaces words of texts by their translations.
 
     What happens to a text follows from the seed and its id alone, whatever else is in the batch; the words replaced
     at a smaller p are among those replaced at a larger one.
 
     Args:
-        texts: the texts.
-        ids: an id for each copy that is to be switched differently.
         lexicons: translations by target language.
-        languages: one for BL-CS; several for ML-CS, drawn uniformly for each token.
-        p: probability that a token is drawn.
-        translation: see ``CodeSwitching``.
+        p: probability that a word, or a phrase, is drawn.
         seed: of the draws.
-
-    Returns:
-        The switched texts, and the counts. Punctuation, digits and spacing stay. A capital first letter and words in
-        capitals are carried over. Two neighbouring words replaced in a language that is written without spaces (such
-        as zh, ja, th) lose the space between them.
+        unit: see ``CodeSwitching``.
+        translation: see ``CodeSwitching``.
     """
-    choices = CHOICES if translation == "uniform" else 1
-    drawn: Counter[str] = Counter()
-    replaced: Counter[str] = Counter()
-    tokens = 0
-    switched = []
-    for text, key in zip(texts, hash_ids(list(ids)).tolist(), strict=True):
-        words = list(_WORD.finditer(text))
-        tokens += len(words)
-        # A row for each word: a longer text or another p does not shift the draws of the words before.
-        draws = np.random.default_rng([seed, key]).random((len(words), 3))
-        pieces, end, last = [], 0, ""  # last: the unspaced language of the word before, if it was replaced
-        for index in np.flatnonzero(draws[:, 0] < p).tolist():
-            word, (_, which, choice) = words[index], draws[index].tolist()
-            lang = languages[int(which * len(languages))]
-            drawn[lang] += 1
-            translations = lexicons[lang].get(word.group().casefold(), ())[:choices]
-            if not translations:
-                continue
-            replaced[lang] += 1
-            between = text[end : word.start()]
-            unspaced = lang if lang.partition("-")[0] in _UNSPACED else ""
-            pieces.append("" if unspaced and unspaced == last and between.isspace() else between)
-            pieces.append(_like(word.group(), translations[int(choice * len(translations))]))
-            end, last = word.end(), unspaced
-        switched.append("".join(pieces) + text[end:])
-    return switched, SwitchCounts(tokens, dict(drawn), dict(replaced))
+
+    def __init__(
+        self,
+        lexicons: Mapping[str, Lexicon],
+        *,
+        p: float,
+        seed: int,
+        unit: Unit = "word",
+        translation: Translation = "first",
+    ) -> None:
+        self._index = LexiconIndex(lexicons, unit=unit, translation=translation)
+        self._below = np.uint64(math.ceil(p * _DRAW))  # a word is drawn by whole numbers: they take less time
+        self._seed = mix(np.array([seed % (1 << 64)], np.uint64))
+        self._unspaced = np.array([lang.partition("-")[0] in _UNSPACED for lang in self._index.languages], bool)
+
+    def switch(
+        self, texts: Sequence[str], copies: Sequence[tuple[Sequence[str], Sequence[str]]]
+    ) -> list[tuple[pa.ChunkedArray, dict[str, int]]]:
+        """Switches texts, once or into several copies.
+
+        Args:
+            texts: the texts.
+            copies: for each copy the ids of its texts, and its target languages: one for BL-CS; several for ML-CS,
+                drawn uniformly for each word.
+
+        Returns:
+            For each copy the switched texts, and the counts: ``tokens``, the words or phrases seen, ``drawn/de``,
+            those drawn for replacement into German, and ``replaced/de``, those of them that had a translation.
+
+            Punctuation, digits and spacing stay. A capital first letter and words in capitals are carried over. Two
+            neighbouring words replaced in a language that is written without spaces (such as zh, ja, th) lose the
+            space between them; a word of another language gets one where it would touch a letter or a digit.
+        """
+        keys = [mix(hash_ids(list(ids)) ^ self._seed) for ids, _ in copies]
+        targets = [np.array([self._index.languages.index(lang) for lang in langs]) for _, langs in copies]
+        made: list[tuple[list[pa.StringArray], Counter[str]]] = [([], Counter()) for _ in copies]
+        for begin, end in _blocks(texts):
+            words = split_words(texts[begin:end])
+            for (switched, counts), key, languages in zip(made, keys, targets, strict=True):
+                switched.append(self._switch_block(words, key[begin:end], languages, counts))
+        return [(pa.chunked_array(switched, pa.string()), dict(counts)) for switched, counts in made]
+
+    def _switch_block(self, words: Words, keys: Hashes, languages: Numbers, counts: Counter[str]) -> pa.StringArray:
+        key = keys[words.texts]
+        is_drawn = _draw(key, words.numbers, _DRAWN) < self._below
+        # Where a match takes one word, those that are not drawn need no look-up.
+        rows = np.arange(len(is_drawn)) if self._index.grows else np.flatnonzero(is_drawn)
+        lang = np.repeat(languages[:1], len(rows))
+        if len(languages) > 1:
+            which = _draw(key[rows], words.numbers[rows], _LANGUAGE) / _DRAW
+            lang = languages[(which * len(languages)).astype(np.int64)]
+        entries, lengths = self._index.match(words, rows, lang)
+        counts["tokens"] += len(is_drawn)
+        if self._index.grows:
+            kept = _not_overlapping(lengths)
+            counts["tokens"] -= len(rows) - len(kept)
+            kept = kept[is_drawn[kept]]
+            rows, lang, entries, lengths = rows[kept], lang[kept], entries[kept], lengths[kept]
+        found = np.flatnonzero(entries >= 0)
+        self._count(counts, "drawn", lang)
+        self._count(counts, "replaced", lang[found])
+        rows, lang, entries, lengths = rows[found], lang[found], entries[found], lengths[found]
+        chosen = entries
+        if self._index.chooses:
+            chosen = self._index.choose(entries, _draw(key[rows], words.numbers[rows], _CHOICE) / _DRAW)
+        lasts = rows + lengths - 1
+        spelt = self._index.spell(chosen, _spellings(words, words.starts[rows], words.ends[lasts]))
+        joins = find_joins(words, rows, lasts, lang, self._unspaced[lang])
+        return assemble(words, rows, lasts, self._index.spellings, spelt, joins)
+
+    def _count(self, counts: Counter[str], what: str, lang: Numbers) -> None:
+        for number, count in enumerate(np.bincount(lang).tolist()):
+            if count:
+                counts[f"{what}/{self._index.languages[number]}"] += count
 
 
-def _like(word: str, translation: str) -> str:
-    """The translation with the capitals of the word."""
-    if word.isupper() and len(word) > 1:
-        return translation.upper()
-    return translation[:1].upper() + translation[1:] if word[0].isupper() else translation
+def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Where to cut a sequence of texts, so that the parts have few characters but a text or more."""
+    begin, size = 0, 0
+    for row, text in enumerate(texts):
+        size += len(text)
+        if size >= _BLOCK:
+            yield begin, row + 1
+            begin, size = row + 1, 0
+    if begin < len(texts):
+        yield begin, len(texts)
+
+
+def _draw(keys: Hashes, numbers: Numbers, which: int) -> Hashes:
+    """Draws from [0, ``_DRAW``) for words: the number of a word in its text counts on from the text's key."""
+    counter = (numbers * _DRAWS + which).astype(np.uint64)
+    return mix(keys + counter * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(11)
+
+
+def _not_overlapping(lengths: Numbers) -> Numbers:
+    """The words at which a match or a single word begins when matches are taken from left to right."""
+    free = np.ones(len(lengths), bool)
+    longer, end = np.flatnonzero(lengths > 1), 0
+    for row, length in zip(longer.tolist(), lengths[longer].tolist(), strict=True):
+        if row >= end:
+            end = row + length
+            free[row + 1 : end] = False
+    return np.flatnonzero(free)
+
+
+def _spellings(words: Words, starts: Numbers, ends: Numbers) -> Numbers:
+    """How the translation of each word is spelt, from the capitals of the word."""
+    first, sizes = words.kinds[starts], ends - starts
+    spellings = np.where((first & UPPER) != 0, CAPITALISED, AS_IT_IS)
+    rows = np.flatnonzero(((first & LOWER) == 0) & (sizes > 1))
+    if len(rows):
+        letters = words.kinds[ranges(starts[rows], sizes[rows])]
+        have = np.bitwise_or.reduceat(letters, np.cumsum(sizes[rows]) - sizes[rows])
+        spellings[rows[(have & (UPPER | LOWER)) == UPPER]] = CAPITALS
+    return spellings

@@ -19,6 +19,7 @@ from xlstance.corpora.tevatron import read_tevatron
 from xlstance.corpora.trec import paths_of, read_trec
 from xlstance.corpora.xl_stance.benchmark import Part, Pool, StanceTask, Task, stance_benchmark
 from xlstance.corpora.xl_stance.collection import EMBEDDED, read_collection
+from xlstance.corpora.xl_stance.training import StanceTraining, stance_training
 from xlstance.corpora.xstance import read_xstance
 from xlstance.errors import SettingsError
 from xlstance.files import sha256_of
@@ -34,19 +35,23 @@ class Source(Location):
     Attributes:
         format: ``miniature`` (the built-in synthetic world), ``squad`` (SQuAD's JSON, or a table with its columns),
             ``bitext`` (``English TAB other``), ``columns`` (any rows of question and passage), ``tevatron``,
-            ``flagembedding``, ``beir``, ``trec`` (MIRACL, mMARCO, Mr. TyDi), ``xstance`` or ``huggingface``.
+            ``flagembedding``, ``beir``, ``trec`` (MIRACL, mMARCO, Mr. TyDi), ``xstance``, ``huggingface`` or
+            ``xl-stance`` (the training part of the embedded collection: what trains on it is not zero-shot there).
         split: miniature: ``train`` or ``dev``; squad: several joined by ``+``, or empty for all rows; beir, trec,
             xstance, huggingface: as they name theirs.
         passage: squad: a paragraph, the sentence that holds the answer, or that sentence with its paragraph.
         answerable_only: squad: drop the rows that are not known to have an answer in their paragraph.
+        pairs: xl-stance: ``mono`` for queries in the comment's language, ``cross`` for the others, or ``both``.
     """
 
     format: Literal[
-        "miniature", "squad", "bitext", "columns", "tevatron", "flagembedding", "beir", "trec", "xstance", "huggingface"
-    ]
+        "miniature", "squad", "bitext", "columns", "tevatron", "flagembedding", "beir", "trec", "xstance",
+        "huggingface", "xl-stance",
+    ]  # fmt: skip
     split: str = "train"
     passage: Passage = "paragraph"
     answerable_only: bool = False
+    pairs: Literal["mono", "cross", "both"] = "both"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +103,10 @@ def stream_source(source: Source, data: str, seed: int, miniature: "MiniatureSet
         if source.split not in ("train", "dev"):
             raise SettingsError(f"source {source.name!r}: split is {source.split!r}; the miniature has train and dev")
         return training_set(miniature, cast(Literal["train", "dev"], source.split)).stream
+    if source.format == "xl-stance":
+        collection = read_collection(source.folder(data) if source.path else EMBEDDED, bad)
+        wanted = StanceTraining(name=source.name, pairs=source.pairs, languages=tuple(source.languages), seed=seed)
+        return stance_training(collection, wanted).stream
     if source.format == "bitext":
         files = source.file_of_each_language(data)
         return read_bitext(files, name=source.name, limit=source.limit, seed=seed, bad=bad).stream

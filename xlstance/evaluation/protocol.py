@@ -15,14 +15,16 @@ import pandas as pd
 import pyarrow as pa
 
 from xlstance.evaluation import bias, metrics
+from xlstance.evaluation.by_language import by_language
+from xlstance.evaluation.peer import peer, peer_note
 from xlstance.ranking import RelevantRanks
 
 _ONE_TARGET = ("map", "recall@1", "recall@10")
 _MULTI = (
     *("map", "recall@1", "recall@10", "ndcg@10", "mrr@10", "success@10", "max_rank"),
     *("rank_distance", "rank_distance_chance", "same_language_first", "same_language_first_chance"),
+    *("peer@20", "peer@1000"),
 )
-
 
 _RUN = ["query_index", "query_lang", "passage_lang"]
 _GRADED = ("auc", "ndcg@10", "ndcg@10_blind")
@@ -35,8 +37,9 @@ def evaluate(
     *,
     relevant_from: int = 1,
     argument: npt.NDArray[np.int64] | None = None,
+    top: npt.NDArray[np.int64] | None = None,
 ) -> dict[str, Any]:
-    """All figures of one benchmark.
+    """All figures of one benchmark; ``docs/metrics.md`` has the formula, range and source of each.
 
     Args:
         queries: table ``queries``.
@@ -47,13 +50,17 @@ def evaluate(
             ``ndcg@10`` over all gains, and beside it ``ndcg@10_blind``, what a ranking reaches that is blind to them.
         argument: ``[R]`` the number of what each passage says in some language; rank distances are then over the
             languages of each of a query's arguments, and averaged over these. None: over all of a query's passages.
+        top: ``[queries, languages]`` passages of each language among the best of each query, from
+            ``language_share.top_languages``. None: the shares of languages have no value.
 
     Returns:
         What stands in ``results.json`` under the benchmark's name: the settings ``mono``, ``cross`` and ``multi``,
         each with macro means (``map_micro`` is the micro mean) and its number of ``queries``; ``per_language``;
-        ``per_pair``, the heat map of one-target pools with its diagonal; ``passages``, the pool size per language;
+        ``per_pair``, the heat map of one-target pools with its diagonal; ``per_pair_multi``, the same of the passages
+        of each language in the pool of all languages; ``passages``, the pool size per language;
         ``ties``, the relevant passages that share their score with another; ``queries_without_relevant``, which no
-        figure counts; ``notes``. A figure that nothing gives (cross with one language) is None.
+        figure counts; ``notes``, and what to know of PEER. A figure that nothing gives, such as cross with one
+        language, is None.
     """
     relevant = ranks.gain >= relevant_from
     judged, ranks = ranks, ranks.where(relevant)
@@ -65,11 +72,13 @@ def evaluate(
         single = single.merge(_graded_one_target(queries, judged, relevant), on=_RUN, how="left")
         multi = multi.drop(columns="ndcg@10").merge(_graded(judged, relevant), on="query_index", how="left")
         one_target_figures, multi_names = (*_ONE_TARGET, *_GRADED), (*_MULTI, "auc", "ndcg@10_blind")
+    languages = by_language(_query_languages(queries), ranks, top)
+    about_peer = peer_note(multi["peer@20"].to_numpy())
     own = single["query_lang"] == single["passage_lang"]
     pairs = single.groupby(["query_lang", "passage_lang"], sort=True, as_index=False).agg(
         {"map": "mean", "recall@1": "mean", "query_index": "size"}
     )
-    multi_figures = _figures(multi, multi_names)
+    multi_figures = {**_figures(multi, multi_names), **languages.multi}
     chance, distance = multi_figures["rank_distance_chance"], multi_figures["rank_distance"]
     multi_figures["rank_distance_share"] = distance / chance if chance else None
     heat_map = pairs.pivot(index="query_lang", columns="passage_lang", values="map")
@@ -81,7 +90,10 @@ def evaluate(
         "per_language": {
             str(lang): {
                 "mono": _figures(single[own & (single["query_lang"] == lang)], one_target_figures),
-                "multi": _figures(multi[multi["query_lang"] == lang], multi_names),
+                "multi": {
+                    **_figures(multi[multi["query_lang"] == lang], multi_names),
+                    **languages.per_language[str(lang)],
+                },
             }
             for lang in sorted(set(multi["query_lang"]))
         },
@@ -91,10 +103,11 @@ def evaluate(
                 *(pairs[column].tolist() for column in pairs.columns), strict=True
             )
         },
+        "per_pair_multi": languages.per_pair,
         "passages": dict(zip(ranks.languages, ranks.pool_sizes.tolist(), strict=True)),
         "ties": int(np.count_nonzero(ranks.ties)),
         "queries_without_relevant": queries.num_rows - len(multi),
-        "notes": list(notes),
+        "notes": [*notes, *([about_peer] if about_peer else [])],
     }
 
 
@@ -185,6 +198,7 @@ def multilingual(
             "rank_distance_chance": by_chance,
             "same_language_first": first,
             "same_language_first_chance": first_chance,
+            **{f"peer@{k}": peer(query, ranks.language, rank, ranks.gain, count, k) for k in (20, 1000)},
         }
     )
 

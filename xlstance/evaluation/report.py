@@ -34,6 +34,16 @@ _BIAS = (
     Column(title="same language first", setting="multi", figure="same_language_first", digits=3),
     Column(title="by chance", setting="multi", figure="same_language_first_chance", digits=3),
 )
+_LANGUAGES = (
+    Column(title="PEER@20", setting="multi", figure="peer@20", digits=3),
+    Column(title="PEER@1000", setting="multi", figure="peer@1000", digits=3),
+    Column(title="recall gap@10", setting="multi", figure="recall_gap@10", digits=3),
+    Column(title="recall gap@100", setting="multi", figure="recall_gap@100", digits=3),
+    Column(title="overall gap@100", setting="multi", figure="recall_gap_overall@100", digits=3),
+    Column(title="own language in top 10", setting="multi", figure="own_language_share@10", digits=3),
+    Column(title="by chance", setting="multi", figure="own_language_share@10_chance", digits=3),
+    Column(title="KL of top 10", setting="multi", figure="language_kl@10", digits=3),
+)
 _BIAS_CHARTS = ((_BIAS[0], _BIAS[1]), (_BIAS[3], None), (_BIAS[4], _BIAS[5]))
 _CURVE_POINTS = 120
 
@@ -117,13 +127,15 @@ def _benchmark(results: Mapping[str, Any], name: str) -> dict[str, Any]:
     floor = math.floor(10 * min(cells, default=0.0)) / 10
     heat_scale = (floor, max(_round_up(max(cells, default=1.0)), round(floor + 0.1, 1)))
     queries, passages = (sorted({pair[side] for pairs in heat.values() for pair in pairs}) for side in (0, 1))
+    languages = [column for column in _LANGUAGES if _known(_values(results, name, column))]
     notes = _notes(results, name)
     return {
         "name": name,
         "notes": notes,
         "synthetic": _is_synthetic(notes),
         "table": _table(results, name, columns_of(results, name)),
-        "bias": _table(results, name, _BIAS),
+        "bias": _table(results, name, _BIAS, race=False),
+        "languages": _table(results, name, languages, race=False) if languages else None,
         "scale": scale,
         "bars": [(setting, bar_chart(f"{setting} mAP on {name}", _bars(values, 4), scale)) for setting, values in maps],
         "bias_bars": [
@@ -162,12 +174,14 @@ def _known(values: Mapping[str, float | None]) -> list[float]:
     return [value for value in values.values() if value is not None]
 
 
-def _table(results: Mapping[str, Any], benchmark: str, columns: Sequence[Column]) -> dict[str, Any]:
+def _table(
+    results: Mapping[str, Any], benchmark: str, columns: Sequence[Column], *, race: bool = True
+) -> dict[str, Any]:
     """A table's head and, by arm, its cells with a mark on the best; bias figures are no race and get none."""
     rows: dict[str, list[tuple[str, bool]]] = defaultdict(list)
     for column in columns:
         values = _values(results, benchmark, column)
-        best = best_arms(values, column) if columns is not _BIAS else set()
+        best = best_arms(values, column) if race else set()
         for arm, value in values.items():
             rows[arm].append((column.show(value), arm in best))
     return {"head": [column.title for column in columns], "rows": rows}

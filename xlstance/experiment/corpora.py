@@ -2,24 +2,21 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pyarrow as pa
 
-from xlstance.augmentation.stage import Augmentation, augment
+from xlstance.augmentation.stage import augment
 from xlstance.collection import CorpusStream, qrels_of
 from xlstance.corpora.bad_rows import BadRows
-from xlstance.corpora.miniature import lexicon
 from xlstance.corpora.registry import Source, file_hashes, stream_benchmark, stream_source
 from xlstance.experiment.audit import LEAKAGE, find_leaks, open_index, refuse_leaks, summary_of, without_leaks
+from xlstance.experiment.augmentations import parents_of, prepare
 from xlstance.experiment.settings import ExperimentSettings
 from xlstance.progress import progress_bar
 from xlstance.shard_writers import write_stream
 from xlstance.storage import Folder, fingerprint, is_published, write_table
 from xlstance.tables import SCHEMAS
 from xlstance.training_data import TrainingData, is_source_published, publish_source, published
-
-_MINIATURE = "miniature"  # as a lexicon's path: the built-in world's own dictionary
 
 
 def publish_corpora(
@@ -30,19 +27,15 @@ def publish_corpora(
     Raises:
         DataError: if they hold what a benchmark holds, unless the settings say what then.
     """
-    seed, workers = settings.seeds[0], settings.cluster.stream_workers
-    bar = progress_bar(settings.sources, desc="corpora", unit="source")
-    read = {source.name: _publish_source(source, settings, root) for source in bar}
+    read = publish_sources(settings, root)
     gate = _Gate(settings, root, benchmarks)
     data = gate.pass_through(read) if read else {}
     for augmentation in settings.augmentations:
-        prepared, lexicons = _with_lexicons(augmentation, settings, root)
-        parents = [data[name] for name in augmentation.of]
-        folder = root / "augmented" / augmentation.name
-        made = augment(prepared, parents, folder, data=lexicons, seed=seed, workers=workers)
-        # Pairing makes pairs of texts that are audited already.
-        own = {augmentation.name: made}
-        data |= own if augmentation.pairing else gate.pass_through(own)
+        parents = [data[name] for name in parents_of(augmentation, settings)]
+        prepared, around = prepare(augmentation, settings, root, parents)
+        own = {augmentation.name: augment(prepared, around)}
+        # What writes no texts makes pairs of texts that are audited already.
+        data |= gate.pass_through(own) if augmentation.way.writes_texts else own
     if data:
         gate.report()
     return data
@@ -50,7 +43,7 @@ def publish_corpora(
 
 def _publish_source(source: Source, settings: ExperimentSettings, root: Folder) -> TrainingData:
     folder, shards = root / "corpora" / source.name, settings.cluster.shards
-    world = settings.miniature if source.format == _MINIATURE else None
+    world = settings.miniature if source.format == "miniature" else None
     stamp = fingerprint(source, settings.seeds[0], shards, world, file_hashes(source, settings.data))
     if not is_source_published(folder, stamp):
         bad = BadRows(source.on_bad_row)
@@ -68,6 +61,8 @@ class _Gate:
         self._benchmarks = benchmarks
 
     def pass_through(self, data: Mapping[str, TrainingData]) -> dict[str, TrainingData]:
+        if not self._benchmarks:
+            return dict(data)
         root, workers = self._root / "leakage", self._settings.cluster.stream_workers
         index = open_index(self._benchmarks, root / "index")
         found = find_leaks(data, index, root, workers=workers)
@@ -93,18 +88,10 @@ class _Gate:
             self._root.write(LEAKAGE, content)
 
 
-def _with_lexicons(augmentation: Augmentation, settings: ExperimentSettings, root: Folder) -> tuple[Augmentation, str]:
-    """The augmentation and the root of its lexicons' paths; the built-in world's are written to files first."""
-    switching = augmentation.code_switching
-    if switching is None or switching.lexicons != [_MINIATURE]:
-        return augmentation, settings.data
-    folder = (root / "corpora" / "lexicons").local
-    folder.mkdir(parents=True, exist_ok=True)
-    for lang in switching.languages:
-        words = lexicon(settings.miniature, switching.source_language, lang)
-        lines = [f"{word}\t{translation}\n" for word, translations in words.items() for translation in translations]
-        (folder / f"{switching.source_language}-{lang}.tsv").write_text("".join(lines), encoding="utf-8")
-    return replace(augmentation, code_switching=replace(switching, lexicons=["{source}-{lang}.tsv"])), str(folder)
+def publish_sources(settings: ExperimentSettings, root: Folder) -> dict[str, TrainingData]:
+    """Reads every source; returns them by name."""
+    bar = progress_bar(settings.sources, desc="corpora", unit="source")
+    return {source.name: _publish_source(source, settings, root) for source in bar}
 
 
 def publish_benchmarks(settings: ExperimentSettings, root: Folder) -> dict[str, Folder]:
@@ -112,7 +99,7 @@ def publish_benchmarks(settings: ExperimentSettings, root: Folder) -> dict[str, 
     folders = {}
     for source in progress_bar(settings.benchmarks, desc="benchmarks", unit="set"):
         folder = folders[source.name] = root / "benchmarks" / source.name
-        world = settings.miniature if source.format.startswith(_MINIATURE) else None
+        world = settings.miniature if source.format.startswith("miniature") else None
         stamp = fingerprint(source, settings.cluster.shards, world, file_hashes(source, settings.data))
         if all(is_published(folder / table, stamp) for table in ("queries", "passages", "qrels")):
             continue

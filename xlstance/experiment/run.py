@@ -11,6 +11,8 @@ from typing import Any
 import ray
 from tqdm import tqdm
 
+from xlstance.encoders import EncoderSettings
+from xlstance.encoding import TABLE_OF, Encoding, encode_all
 from xlstance.errors import StorageError
 from xlstance.evaluation.console import format_table
 from xlstance.evaluation.report import render_report
@@ -22,7 +24,6 @@ from xlstance.experiment.progress import follow
 from xlstance.experiment.score import Scoring, score
 from xlstance.experiment.settings import Arm, ExperimentSettings
 from xlstance.progress import progress_bar
-from xlstance.retrieval.encode import TABLE_OF, Encoding, encode_all
 from xlstance.session import ray_session
 from xlstance.storage import Folder, fingerprint
 from xlstance.training.distributed import fit
@@ -39,6 +40,7 @@ def run_experiment(settings: ExperimentSettings) -> dict[str, Any]:
     Raises:
         UserError: for settings, data or an output folder that do not fit.
     """
+    settings.need("arms", "benchmarks")
     root = _open_root(settings)
     with ray_session(_cpus(settings)):
         with _stage(root, "corpora"):
@@ -74,6 +76,7 @@ def run_augmentation(settings: ExperimentSettings) -> None:
 
 def run_preparation(settings: ExperimentSettings) -> Path:
     """Makes all that training reads, and the list of runs that ``torchrun jobs/train.py`` takes."""
+    settings.need("arms")
     root = _open_root(settings)
     with ray_session(_cpus(settings)), _stage(root, "corpora"):
         data = publish_corpora(settings, root, publish_benchmarks(settings, root))
@@ -87,6 +90,7 @@ def run_preparation(settings: ExperimentSettings) -> Path:
 
 def run_training(settings: ExperimentSettings) -> None:
     """Trains every arm, without evaluating it."""
+    settings.need("arms")
     root = _open_root(settings)
     with ray_session(_cpus(settings)):
         with _stage(root, "corpora"):
@@ -200,8 +204,8 @@ def _evaluate(
             vectors = root / "vectors" / run.name / name
             encodings += [
                 Encoding(
-                    model=run.output,
-                    model_stamp=stamp,
+                    encoder=EncoderSettings(model=run.output),
+                    stamp=stamp,
                     kind=kind,
                     texts=folder / TABLE_OF[kind],
                     output=vectors / TABLE_OF[kind],

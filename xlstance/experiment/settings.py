@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from xlstance.augmentation.stage import Augmentation
+from xlstance.augmentation.stage import EVERY, Augmentation
 from xlstance.corpora.miniature import MiniatureSettings
 from xlstance.corpora.registry import BenchmarkSource, Source
 from xlstance.encoders import EncoderSettings
@@ -135,7 +135,9 @@ class ExperimentSettings:
         seeds: every arm is trained once with each.
         miniature: the built-in synthetic world, where a source uses it.
         sources: pairs to read.
-        augmentations: ways to make more pairs, in order.
+        augmentations: ways to make more pairs, in order; ``--recipe`` gives ready ones.
+        languages: that augmentations go into which name none themselves.
+        lexicons: paths of the lexicons of augmentations which name none themselves, as of ``code_switching``.
         development: names of the sources and augmentations that validate and never train.
         bitext: names of the sources that hold translations and not questions.
         benchmarks: what the encoders are measured on.
@@ -156,6 +158,8 @@ class ExperimentSettings:
     miniature: MiniatureSettings = field(default_factory=MiniatureSettings)
     sources: list[Source] = field(default_factory=list)
     augmentations: list[Augmentation] = field(default_factory=list)
+    languages: list[str] = field(default_factory=list)
+    lexicons: list[str] = field(default_factory=list)
     development: list[str] = field(default_factory=list)
     bitext: list[str] = field(default_factory=list)
     benchmarks: list[BenchmarkSource] = field(default_factory=list)
@@ -169,9 +173,7 @@ class ExperimentSettings:
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
 
     def __post_init__(self) -> None:
-        for what in ("output", "benchmarks", "arms", "seeds"):
-            if not getattr(self, what):
-                raise SettingsError(f"{what} is empty: an experiment needs at least one")
+        self.need("output", "seeds")
         if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise SettingsError(f"seeds are {self.seeds}; each must be its own and not negative")
         pairs = [source.name for source in self.sources] + [augmentation.name for augmentation in self.augmentations]
@@ -184,7 +186,8 @@ class ExperimentSettings:
         if (self.start.rarity or self.start.lexicons) and (self.encoder.kind != "static" or self.encoder.model):
             raise SettingsError("start is for a static encoder from scratch: encoder.kind static, encoder.model empty")
         for number, augmentation in enumerate(self.augmentations):
-            _check_known(f"augmentation {augmentation.name}: of", augmentation.of, pairs[: len(self.sources) + number])
+            known = [*pairs[: len(self.sources) + number], EVERY]
+            _check_known(f"augmentation {augmentation.name}: of", augmentation.of, known)
         names = [arm.name for arm in self.arms]
         for number, arm in enumerate(self.arms):
             _check_known(f"arm {arm.name}: sources", arm.sources, pairs)
@@ -197,6 +200,16 @@ class ExperimentSettings:
                 )
             if settings.steps and not pairs:
                 raise SettingsError(f"arm {arm.name} is trained, but sources is empty")
+
+    def need(self, *names: str) -> None:
+        """Refuses settings in which one of the named is empty.
+
+        Raises:
+            SettingsError: it says which.
+        """
+        for name in names:
+            if not getattr(self, name):
+                raise SettingsError(f"{name} is empty: an experiment needs at least one")
 
     def runs(self) -> Iterator[tuple[Arm, int]]:
         """Every (arm, seed), a seed's arms together and in order."""

@@ -1,1 +1,1 @@
-"""Retrieval: texts to vectors by distributed encoding, vectors to FAISS indexes, indexes to ranked lists."""
+"""Retrieval: vectors to FAISS indexes, indexes to ranked lists."""

@@ -7,5 +7,6 @@ stand.
 from xlstance.corpora.miniature.questions import benchmark, groups, lexicon, training_set
 from xlstance.corpora.miniature.settings import MiniatureSettings
 from xlstance.corpora.miniature.stance import stance_benchmark
+from xlstance.corpora.miniature.wordings import stance_wordings
 
-__all__ = ["MiniatureSettings", "benchmark", "groups", "lexicon", "stance_benchmark", "training_set"]
+__all__ = ["MiniatureSettings", "benchmark", "groups", "lexicon", "stance_benchmark", "stance_wordings", "training_set"]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from xlstance.corpora.miniature.language import language_code
 from xlstance.errors import SettingsError
 
 CONCEPTS_PER_TOPIC = 30
@@ -75,3 +76,8 @@ class MiniatureSettings:
         if self.name_share + self.year_share > 1:
             total = self.name_share + self.year_share
             raise SettingsError(f"miniature.name_share and year_share add up to {total:g}; give at most 1 together")
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of the languages, in their order."""
+        return [language_code(index) for index in range(self.languages)]

@@ -24,7 +24,7 @@ FAVORS, OPPOSES, BRINGS, PREVENTS = range(4)
 PLAIN = 4
 RELATIONS = 24
 
-_STREAMS = {"names": 2, "train": 3, "dev": 4, "test": 5, "issues": 6, "arguments": 7}
+_STREAMS = {"names": 2, "train": 3, "dev": 4, "test": 5, "issues": 6, "arguments": 7, "wordings": 8}
 _IN_TOPIC = 0.7  # a thing's concepts mostly come from one topic: near misses in every pool, as in real text
 _YEARS = (1400, 2000)
 

@@ -1,13 +1,16 @@
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tokenizers import Tokenizer
 
 from xlstance.encoders import EncoderSettings, load_encoder, train_vocabulary
+from xlstance.encoding import TABLE_OF, Encoding, Kind, encode_all, encoder_stamp
 from xlstance.errors import StorageError
-from xlstance.retrieval.encode import TABLE_OF, Encoding, Kind, encode_all
 from xlstance.storage import Folder, fingerprint, read_manifest, read_table, write_table
 from xlstance.tables import SCHEMAS, make_table
 
@@ -41,8 +44,8 @@ def encode(world: Path, output: Path, *, workers: int, **options: Any) -> None:
     """Both tables by both models."""
     encodings = [
         Encoding(
-            model=str(world / "models" / model),
-            model_stamp=fingerprint(model),
+            encoder=EncoderSettings(model=str(world / "models" / model)),
+            stamp=fingerprint(model),
             kind=kind,
             texts=Folder(world) / TABLE_OF[kind],
             output=Folder(output) / model / TABLE_OF[kind],
@@ -108,7 +111,9 @@ def test_a_shard_without_texts_has_no_vectors(tmp_path: Path, world: Path) -> No
 
 def one(model: Path, stamp: str, texts: Folder, output: Folder) -> list[str]:
     """Encodes one table of queries; returns the names of the files."""
-    encoding = Encoding(model=str(model), model_stamp=stamp, kind="query", texts=texts, output=output)
+    encoding = Encoding(
+        encoder=EncoderSettings(model=str(model)), stamp=stamp, kind="query", texts=texts, output=output
+    )
     encode_all([encoding], batch_tokens=None, workers=0, cpus_per_worker=1, gpus_per_worker=0)
     return [file.name for file in read_manifest(output).files]
 
@@ -130,3 +135,29 @@ def test_a_changed_text_is_encoded_anew_and_with_it_its_shard_alone(tmp_path: Pa
         for root, output in ((world, "before"), (tmp_path, "after"))
     ]
     assert sum(before != after for before, after in zip(*names, strict=True)) == 1
+
+
+@pytest.mark.parametrize("model", ["static", "transformer"])
+def test_an_encoder_is_known_by_what_it_holds_wherever_it_lies(tmp_path: Path, world: Path, model: str) -> None:
+    shutil.copytree(world / "models" / model, tmp_path / "copy")
+    own = EncoderSettings(model=str(world / "models" / model))
+    stamp = encoder_stamp(own)
+    assert encoder_stamp(EncoderSettings(model=str(tmp_path / "copy"))) == stamp
+    for changed in ({"query_prefix": "b1: "}, {"max_passage_length": 9}):
+        assert encoder_stamp(replace(own, **changed)) != stamp
+    encoder = load_encoder(EncoderSettings(model=str(tmp_path / "copy")))
+    with torch.no_grad():
+        next(encoder.parameters()).mul_(1.5)
+    encoder.save(tmp_path / "other")
+    assert encoder_stamp(EncoderSettings(model=str(tmp_path / "other"))) != stamp
+
+
+def test_the_prefixes_of_the_settings_are_used(tmp_path: Path, world: Path) -> None:
+    settings = EncoderSettings(model=str(world / "models" / "static"), query_prefix="c7 c8: ")
+    texts, output = Folder(world) / "queries", Folder(tmp_path)
+    encode_all(
+        [Encoding(encoder=settings, stamp="s", kind="query", texts=texts, output=output)],
+        **{"batch_tokens": None, "workers": 0, "cpus_per_worker": 1, "gpus_per_worker": 0},
+    )
+    expected = load_encoder(settings).encode(read_table(texts, "queries")["text"].to_pylist(), "query")
+    np.testing.assert_allclose(np.array(read_table(output, "vectors")["vector"].to_pylist()), expected, atol=1e-6)
