@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xlstance.augmentation.stance import Stance, excerpt, stance_pairs
-from xlstance.augmentation.way import Part, Surroundings
+from xlstance.augmentation.way import Made, Part, Surroundings
 from xlstance.corpora.bad_rows import BadRows
 from xlstance.corpora.xl_stance.benchmark import templates as benchmark_templates
 from xlstance.corpora.xl_stance.collection import EMBEDDED, read_collection
-from xlstance.errors import DataError, SettingsError
+from xlstance.errors import DataError, SettingsError, UserError
 from xlstance.leakage.text import normalise
 from xlstance.stance_templates import SIDES, stance_templates
 from xlstance.storage import Folder
@@ -111,6 +111,11 @@ def part_of(pairs, queries, passages) -> Part:
     )
 
 
+def made_of(part: Part, way: Stance, seed: int) -> Made:
+    """What a way makes of a part with the library's templates."""
+    return stance_pairs(part, way, way.templates_below(""), seed)
+
+
 def rows(made: pa.Table) -> dict[str, dict]:
     found = {row[made.column_names[0]]: row for row in made.to_pylist()}
     assert len(found) == made.num_rows
@@ -128,7 +133,7 @@ def test_a_pair_becomes_a_pair_for_each_side_with_the_other_side_as_its_negative
         [("q", "en", "Should the state tax sugar?", "Q")],
         [("p", "en", "Sugar is sweet. It grows in beets.", "P")],
     )
-    made = stance_pairs(part, Stance(), 7)
+    made = made_of(part, Stance(), 7)
     queries, passages, pairs = rows(made.queries), rows(made.passages), rows(made.pairs)
     assert set(pairs) == {"x~stance-favour", "x~stance-against"}
     for side, other in zip(SIDES, reversed(SIDES), strict=True):
@@ -162,11 +167,11 @@ def test_claims_are_negatives_in_the_language_of_the_positive_alone_and_can_be_l
     queries = [("q", "en", "Should the state tax sugar?", "Q")]
     passages = [("p", "fi", "Sokeri on makeaa.", "P"), ("r", "en", "Sugar is sweet.", "P")]
     part = part_of([("x", "q", "p")], queries, passages)
-    crossed = stance_pairs(part, Stance(), 7)
+    crossed = made_of(part, Stance(), 7)
     assert set(rows(crossed.passages)) == {"p~stance-favour", "p~stance-against"}
     assert {row["lang"] for row in crossed.queries.to_pylist()} == {"en"}
     assert by_frame(rows(crossed.passages)["p~stance-favour"]["text"], "fi", "Sokeri on makeaa.") == {"favour"}
-    without = stance_pairs(part_of([("x", "q", "r")], queries, passages), Stance(claims=False), 7)
+    without = made_of(part_of([("x", "q", "r")], queries, passages), Stance(claims=False), 7)
     assert set(rows(without.passages)) == {"r~stance-favour", "r~stance-against"}
     assert without.counts["claims"] == 0
 
@@ -175,7 +180,7 @@ def test_a_claim_that_cannot_be_negated_is_a_negative_of_one_side():
     part = part_of(
         [("x", "q", "p")], [("q", "en", "Should all shops be closed?", "Q")], [("p", "en", "Shops sell bread.", "P")]
     )
-    pairs = rows(stance_pairs(part, Stance(), 0).pairs)
+    pairs = rows(made_of(part, Stance(), 0).pairs)
     assert len(pairs["x~stance-favour"]["negatives"]) == 1
     assert len(pairs["x~stance-against"]["negatives"]) == 2
 
@@ -205,7 +210,7 @@ def worlds(draw) -> Part:
 @settings(max_examples=60, deadline=None)
 @given(worlds(), st.integers(1, 3), st.booleans())
 def test_what_is_made_holds_together(part, wordings, claims):
-    made = stance_pairs(part, Stance(wordings=wordings, claims=claims), 1)
+    made = made_of(part, Stance(wordings=wordings, claims=claims), 1)
     queries, passages, pairs = rows(made.queries), rows(made.passages), rows(made.pairs)
     parents, lang_of = rows(part.pairs), {**rows(part.queries), **rows(part.passages)}
     fits = [row for row in parents.values() if all(lang_of[row[c]]["lang"] != "ja" for c in ("query_id", "passage_id"))]
@@ -235,13 +240,13 @@ def test_what_is_made_holds_together(part, wordings, claims):
 @settings(max_examples=30, deadline=None)
 @given(worlds(), st.randoms(use_true_random=False))
 def test_a_row_follows_from_its_id_whatever_stands_beside_it(part, draw):
-    whole = stance_pairs(part, Stance(), 5)
+    whole = made_of(part, Stance(), 5)
     order = list(range(part.pairs.num_rows))
     draw.shuffle(order)
     cut = len(order) // 2
     for own in (order[:cut], order[cut:]):
         piece = Part(pairs=part.pairs.take(pa.array(own, pa.int64())), queries=part.queries, passages=part.passages)
-        made = stance_pairs(piece, Stance(), 5)
+        made = made_of(piece, Stance(), 5)
         for name in ("pairs", "queries", "passages"):
             assert rows(getattr(made, name)).items() <= rows(getattr(whole, name)).items()
 
@@ -255,7 +260,7 @@ def many(count: int = 300, question: str = "Who knows?") -> Part:
 
 
 def test_every_wording_is_drawn_and_the_seed_draws_anew():
-    made = stance_pairs(many(), Stance(), 0)
+    made = made_of(many(), Stance(), 0)
     for side in SIDES:
         own = [row["text"] for row in made.passages.to_pylist() if row["passage_id"].endswith(side)]
         frames = stance_templates()["en"][side].frame
@@ -263,13 +268,13 @@ def test_every_wording_is_drawn_and_the_seed_draws_anew():
         assert max(own.count(text) for text in set(own)) < 3 * 300 / len(frames)
         asked = {row["text"] for row in made.queries.to_pylist() if row["query_id"].endswith(side)}
         assert asked == set(stance_templates()["en"][side].queries("Who knows?"))
-    again = stance_pairs(many(), Stance(), 0)
+    again = made_of(many(), Stance(), 0)
     assert again == made
-    assert stance_pairs(many(), Stance(), 1).passages != made.passages
+    assert made_of(many(), Stance(), 1).passages != made.passages
 
 
 def test_a_claim_is_asked_for_as_well_as_its_question():
-    made = stance_pairs(many(question="Should dogs be banned?"), Stance(), 0)
+    made = made_of(many(question="Should dogs be banned?"), Stance(), 0)
     for side in SIDES:
         words = stance_templates()["en"][side]
         asked = {row["text"] for row in made.queries.to_pylist() if row["query_id"].endswith(side)}
@@ -280,7 +285,7 @@ def test_a_claim_is_asked_for_as_well_as_its_question():
 
 
 def test_more_wordings_keep_the_first_and_never_repeat():
-    one, three = (stance_pairs(many(20), Stance(wordings=count), 0) for count in (1, 3))
+    one, three = (made_of(many(20), Stance(wordings=count), 0) for count in (1, 3))
     for name in ("pairs", "queries", "passages"):
         assert rows(getattr(one, name)).items() <= rows(getattr(three, name)).items()
     assert "x0~stance-favour3" in rows(three.pairs)
@@ -297,7 +302,7 @@ def test_translations_of_a_comment_are_parallel_and_a_shared_text_is_made_once()
         [("q1", "en", "Who?", "Q"), ("q2", "de", "Wer?", "Q"), ("q3", "en", "When?", "R")],
         [("p1", "en", TEXTS["en"], "P"), ("p2", "de", TEXTS["de"], "P")],
     )
-    made = stance_pairs(part, Stance(name="s"), 0)
+    made = made_of(part, Stance(name="s"), 0)
     assert (made.pairs.num_rows, made.queries.num_rows, made.passages.num_rows) == (8, 6, 4)
     assert made.counts == {"pairs": 4, "questions": 3, "claims": 0}
     assert {row["group_id"] for row in made.passages.to_pylist()} == {"P~s-favour", "P~s-against"}
@@ -309,25 +314,25 @@ def test_translations_of_a_comment_are_parallel_and_a_shared_text_is_made_once()
 
 def test_texts_in_several_languages_take_one_of_the_languages_asked_for():
     part = part_of([("x", "q", "p")], [("q", "mul", "Wer fell?", "Q")], [("p", "mul", "Rain fiel.", "P")])
-    made = stance_pairs(part, Stance(languages=["de"]), 0)
+    made = made_of(part, Stance(languages=["de"]), 0)
     assert by_frame(rows(made.passages)["p~stance-favour"]["text"], "de", "Rain fiel.") == {"favour"}
     assert {row["lang"] for row in (*made.queries.to_pylist(), *made.passages.to_pylist())} == {"mul"}
 
 
 def test_other_languages_are_left_out_and_counted():
     part = part_of([("x", "q", "p")], [("q", "en", "Who?", "Q")], [("p", "fi", "Sataa.", "P")])
-    made = stance_pairs(part, Stance(languages=["en"]), 0)
+    made = made_of(part, Stance(languages=["en"]), 0)
     assert (made.pairs.num_rows, made.queries.num_rows, made.passages.num_rows) == (0, 0, 0)
     assert made.counts == {"left_out/fi": 1}
     assert Stance().summary(made.counts)["claims_per_question"] == 0.0
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(SettingsError, match="no stance templates for 'ja'; there are ar, de"):
+    with pytest.raises(SettingsError, match=r"no stance templates for 'ja'; there are ar, de.*a file that templates"):
         Stance(languages=["ja"])
     with pytest.raises(DataError, match="'English' is no language code"):
         Stance(languages=["English"])
-    with pytest.raises(SettingsError, match="wordings is 5; give 1 to 4"):
+    with pytest.raises(SettingsError, match="wordings is 5; give 1 to 4, as many as templates are in ar"):
         Stance(wordings=5)
     with pytest.raises(SettingsError, match="wordings is 0"):
         Stance(wordings=0)
@@ -335,15 +340,78 @@ def test_what_does_not_fit_is_refused():
         Stance(longest=5)
     part = part_of([("x", "q", "p")], [], [("p", "en", "Rain.", "P")])
     with pytest.raises(DataError, match="pair 'x' refers to query_id 'q'"):
-        stance_pairs(part, Stance(), 0)
+        made_of(part, Stance(), 0)
 
 
 def test_the_way_does_what_its_function_does(tmp_path):
     around = Surroundings(parents=(), folder=Folder(tmp_path), seed=3)
     way = Stance(wordings=2)
-    assert way.work(around)(many(5)) == stance_pairs(many(5), way, 3)
-    assert way.inputs(around) == Stance().inputs(around)
+    assert way.work(around)(many(5)) == made_of(many(5), way, 3)
+    assert way.inputs(around) == Stance().inputs(around) != Stance(languages=["de"]).inputs(around)
     assert way.writes_texts
+
+
+# An invented language, and German in other words.
+OWN = """
+qaa:
+  favour: {question: ['ba {question}'], claim: ['ba {claim}'], frame: ['bo {text}', '{text} bo']}
+  against: {question: ['du {question}'], claim: ['du {claim}'], frame: ['di {text}', '{text} di']}
+de:
+  favour: {question: ['dafür {question}'], claim: ['dafür {claim}'], frame: ['gut {text}']}
+  against: {question: ['dawider {question}'], claim: ['dawider {claim}'], frame: ['schlecht {text}']}
+"""
+
+
+@pytest.fixture
+def own(tmp_path) -> Surroundings:
+    """Surroundings whose data root has a file of templates."""
+    (tmp_path / "own.yaml").write_text(OWN)
+    return Surroundings(parents=(), folder=Folder(tmp_path / "out"), data=str(tmp_path), seed=3)
+
+
+def test_templates_of_a_file_stand_beside_the_librarys_and_before_those_of_the_same_language(own):
+    part = part_of(
+        [("x", "q1", "p1"), ("y", "q2", "p2"), ("z", "q3", "p3")],
+        [("q1", "qaa", "Ka?", "Q"), ("q2", "de", "Wer?", "Q"), ("q3", "en", "Who?", "Q")],
+        [("p1", "qaa", "Ka to.", "P"), ("p2", "de", "Er.", "P"), ("p3", "en", "He.", "P")],
+    )
+    made = Stance(templates="own.yaml").work(own)(part)
+    queries, passages = rows(made.queries), rows(made.passages)
+    assert made.counts == {"pairs": 3, "questions": 3, "claims": 0}
+    assert queries["q1~stance-favour"]["text"] == "ba Ka?"
+    assert queries["q1~stance-against"]["text"] == "du Ka?"
+    assert passages["p1~stance-favour"]["text"] in ("bo Ka to.", "Ka to. bo")
+    assert passages["p2~stance-against"]["text"] == "schlecht Er."
+    assert queries["q3~stance-favour"]["text"] in stance_templates()["en"]["favour"].queries("Who?")
+    assert Stance().work(own)(part).counts == {"pairs": 2, "left_out/qaa": 1, "questions": 2, "claims": 0}
+    assert Stance(templates="own.yaml", languages=["qaa"]).work(own)(part).counts["left_out/en"] == 1
+
+
+def test_what_a_file_holds_decides_the_fingerprint(own, tmp_path):
+    way = Stance(templates="own.yaml")
+    first = way.inputs(own)
+    assert first == way.inputs(own) != Stance().inputs(own)
+    (tmp_path / "own.yaml").write_text(OWN.replace("'bo {text}'", "'bos {text}'"))
+    assert way.inputs(own) != first
+    # The order decides what a text in several languages draws.
+    assert Stance(languages=["de", "en"]).inputs(own) != Stance(languages=["en", "de"]).inputs(own)
+
+
+@pytest.mark.parametrize("method", ["inputs", "work"])
+def test_a_file_that_does_not_fit_is_refused_before_any_work(own, method, tmp_path):
+    def error(**changes) -> str:
+        with pytest.raises(UserError) as caught:
+            getattr(Stance(**{"name": "s", "templates": "own.yaml", **changes}), method)(own)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    assert "no stance templates for 'qab'; there are ar, de" in error(languages=["qab"])
+    assert "wordings is 2; give 1 to 1, as many as templates are in de" in error(wordings=2)
+    assert f"{tmp_path}/none.yaml is no file" in error(templates="none.yaml")
+    (tmp_path / "own.yaml").write_text(OWN.replace("qaa:", "Invented:"))
+    assert f"{tmp_path}/own.yaml: 'Invented' is no language code" in error()
+    (tmp_path / "own.yaml").write_text(OWN.replace("frame: ['gut {text}']", "frames: ['gut {text}']"))
+    assert f"{tmp_path}/own.yaml: de.favour.frame is missing" in error()
 
 
 @pytest.mark.parametrize(

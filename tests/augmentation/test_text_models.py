@@ -135,6 +135,24 @@ def test_a_short_source_has_less_to_write(seq2seq):
     assert written[1] == ["haus baum wein"]
 
 
+@pytest.mark.parametrize("decoding", [{"method": "sample", "number": 3}, {"method": "beam", "beams": 3, "number": 3}])
+def test_every_copy_of_a_source_has_its_limit(seq2seq, decoding):
+    texts = ["bana toki sulo mire kepa duno " * 3, "bana"]  # 20 and 3 tokens
+    ratio = Decoding(**decoding, max_tokens=40, max_ratio=1.0, top_k=0, temperature=50.0)
+    written = seq2seq.generate(texts, ["a", "b"], ratio, frame=to_german(seq2seq))
+    assert max(seq2seq.count_tokens(written[1])) <= 3 + 8
+
+
+def test_what_a_model_says_of_sampling_changes_nothing(causal, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_models.llama(), folder)
+    own = {"do_sample": True, "temperature": 0.01, "top_k": 1, "top_p": 0.1, "min_p": 0.9, "typical_p": 0.1}
+    (folder / "generation_config.json").write_text(json.dumps({**own, "eos_token_id": 0, "bos_token_id": 0}))
+    assert opened(folder).generate(PROMPTS, IDS, SAMPLE, seed=3) == causal.generate(PROMPTS, IDS, SAMPLE, seed=3)
+    greedy = causal.generate(PROMPTS, IDS, Decoding(max_tokens=20))
+    assert opened(folder).generate(PROMPTS, IDS, Decoding(max_tokens=20)) == greedy
+
+
 def test_texts_come_in_the_order_of_their_sources(seq2seq):
     written = seq2seq.generate(SENTENCES, IDS, Decoding(max_tokens=20), frame=to_german(seq2seq))
     assert written == [[tiny_models.translate(text, "en", "de")] for text in SENTENCES]

@@ -7,10 +7,19 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, normalize
 
-from xlstance.corpora.miniature import MiniatureSettings, benchmark, groups, lexicon, stance_benchmark, training_set
+from xlstance.corpora.miniature import (
+    MiniatureSettings,
+    benchmark,
+    groups,
+    lexicon,
+    stance_benchmark,
+    stance_wordings,
+    training_set,
+)
 from xlstance.corpora.miniature.language import make_language
 from xlstance.corpora.miniature.world import RELATIONS, make_languages, make_thing, tell
 from xlstance.errors import SettingsError
+from xlstance.stance_templates import SIDES, format_templates, parse_templates
 from xlstance.tables import check_language, check_table
 
 SMALL = MiniatureSettings(
@@ -214,6 +223,55 @@ def test_stance_is_no_text_of_training():
         for synonym in (0, 1)
     }
     assert judging <= known  # zero-shot, but not with unknown words
+
+
+def said(templates):
+    """The words of templates, without what stands in their braces."""
+    return {word for template in templates for word in words(re.sub(r"\{.*?\}", " ", template))}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_stance_wordings_of_every_language_are_their_own(seed):
+    settings = MiniatureSettings(**{**vars(SMALL), "languages": 7, "seed": seed})
+    made = stance_wordings(settings)
+    assert list(made) == settings.codes == [language.code for language in make_languages(settings)]
+    assert parse_templates(format_templates(made), "f.yaml") == made  # no template twice, each with its braces
+    asked = stance_benchmark(settings).queries.to_pylist()
+    for language in make_languages(settings):
+        theirs = {word for row in asked if row["lang"] == language.code for word in words(row["text"])}
+        queries, frames = {}, {}
+        for side, own in made[language.code].items():
+            assert (len(own.question), len(own.claim), len(own.frame)) == (4, 2, 8)
+            assert sum(text.endswith("{text}") for text in own.frame) == 4
+            assert sum(text.startswith("{text}") for text in own.frame) == 4
+            queries[side], frames[side] = said([*own.question, *own.claim]), said(own.frame)
+            assert not (queries[side] | frames[side]) & theirs
+            assert not queries[side] & frames[side]
+        # The sides have the word for "because" alone in common.
+        assert set.intersection(*queries.values()) == {language.particles["because"]}
+        assert not set.intersection(*frames.values())
+
+
+def test_stance_wordings_judge_as_the_arguments_do():
+    """A side's word for judging is the one by which arguments of this side, and none of the other, say their side."""
+    settings = MiniatureSettings(**{**vars(SMALL), "arguments": 30})
+    told = stance_benchmark(settings).passages.to_pylist()
+    for language in make_languages(settings):
+        own = stance_wordings(settings)[language.code]
+        for side, word in {"favour": "for", "against": "against"}.items():
+            (judging,) = set.intersection(*(said([frame]) for frame in own[side].frame))
+            holding = [
+                row["group_id"].rsplit("-", 2)[1]
+                for row in told
+                if row["lang"] == language.code and judging in words(row["text"]) and row["group_id"].endswith("-0")
+            ]
+            assert set(holding) <= {word}
+
+
+def test_stance_wordings_follow_from_the_seed():
+    assert stance_wordings(SMALL) == stance_wordings(MiniatureSettings(**vars(SMALL)))
+    other = stance_wordings(MiniatureSettings(**{**vars(SMALL), "seed": 4}))
+    assert all(other[lang][side] != own[side] for lang, own in stance_wordings(SMALL).items() for side in SIDES)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ letter, so that equal hashes of different words do no harm.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Literal
 
 import numpy as np
@@ -51,22 +51,27 @@ class LexiconIndex:
         keys: list[tuple[Hashes, Numbers]] = []
         words: list[str] = []
         shares: list[list[float]] = []
-        spellings = {"": 0, " ": 1}
-        spelt: list[int] = []
+        translations: list[str] = []
         for salt, lexicon in zip(self._salts, lexicons.values(), strict=True):
             own = _usable(list(lexicon), unit)
             keys += [(mix(h + salt), np.where(e < 0, _NONE, e + len(words))) for h, e in _beginnings(own)]
             words += own
             for word in own:
                 shares.append(shares_of(list(lexicon[word].values()), translation))
-                for text in islice(lexicon[word], len(shares[-1])):
-                    forms = (text, text[:1].upper() + text[1:], text.upper())
-                    spelt += [spellings.setdefault(form, len(spellings)) for form in forms]
+                translations += islice(lexicon[word], len(shares[-1]))
         self._table = _HashTable(keys)
         self.grows = self._table.grows
-        self.chooses = len(spelt) > 3 * len(words)
+        self.chooses = len(translations) > len(words)
         self._words = _Strings(words)
-        self.spellings, self._spelt = pa.array(spellings, pa.string()), np.array(spelt, np.int64)
+        # All as they are before all in capitals: what is asked for most often lies close together.
+        spelt = [
+            translations,
+            [text[:1].upper() + text[1:] for text in translations],
+            [t.upper() for t in translations],
+        ]
+        places = {text: place for place, text in enumerate(dict.fromkeys(chain(["", " "], *spelt)))}
+        self.spellings = pa.array(list(places), pa.string())
+        self._spelt = np.array([[places[text] for text in texts] for texts in spelt], np.int64)
         self._firsts = np.cumsum([0, *map(len, shares)])[:-1]
         self._shares = np.array([share for own in shares for share in own])
 
@@ -129,7 +134,7 @@ class LexiconIndex:
 
     def spell(self, translations: Numbers, spellings: Numbers) -> Numbers:
         """Where in ``spellings`` the translations stand, spelt as asked for; ``[rows] int64``."""
-        rows: Numbers = self._spelt[3 * translations + spellings]
+        rows: Numbers = self._spelt[spellings, translations]
         return rows
 
 

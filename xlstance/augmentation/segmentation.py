@@ -81,13 +81,15 @@ class Words:
     run_hashes: "RunHashes"
 
     def bytes_before(self, places: Numbers) -> Numbers:
-        """How many bytes of ``utf8`` lie before each character; ``[places] int64``."""
-        return places if len(self.utf8) == len(self.codes) else self._bytes[places]
+        """How many bytes of ``utf8`` lie before each of some characters, given in their order; ``[places] int64``."""
+        return _moved(places, *self._longer)
 
     @cached_property
-    def _bytes(self) -> Numbers:
-        begins = np.frombuffer(self.utf8, np.int8) >= -64  # bytes that go on with a character are below
-        return np.append(np.flatnonzero(begins), len(self.utf8))
+    def _longer(self) -> tuple[Numbers, Numbers]:
+        """The characters of more than one byte, and how many more each has."""
+        places = np.flatnonzero(self.codes >= 0x80)
+        codes = self.codes[places]
+        return places, 1 + (codes >= 0x800) + (codes >= 0x10000)
 
     def links(self, rows: Numbers) -> Hashes:
         """Hashes of what stands between words and the words before them, folded; 0 for nothing.
@@ -165,16 +167,17 @@ def _runs_of_words(codes: Codes, kinds: Kinds, present: int) -> tuple[Numbers, N
     mixed = bool(present & CHARACTER)
     if mixed:
         starts, ends = _split_characters(kinds, starts, ends)
-    begins = (kinds[starts] & LETTER) != 0
-    starts, ends = starts[begins], ends[begins]
+    first = kinds[starts]
+    begins = (first & LETTER) != 0
     between = codes[ends[:-1]]
     joined = (between == _APOSTROPHES[0]) | (between == _APOSTROPHES[1])
-    joined &= starts[1:] - ends[:-1] == 1
+    joined &= (starts[1:] - ends[:-1] == 1) & begins[1:] & begins[:-1]
     if mixed:
-        joined &= ((kinds[starts[1:]] | kinds[starts[:-1]]) & CHARACTER) == 0
-    first, last = np.ones(len(starts), bool), np.ones(len(starts), bool)
-    first[1:], last[:-1] = ~joined, ~joined
-    return starts[first], ends[last]
+        joined &= ((first[1:] | first[:-1]) & CHARACTER) == 0
+    opens, closes = begins.copy(), begins
+    opens[1:] &= ~joined
+    closes[:-1] &= ~joined
+    return starts[opens], ends[closes]
 
 
 def _split_characters(kinds: Kinds, starts: Numbers, ends: Numbers) -> tuple[Numbers, Numbers]:
@@ -204,14 +207,15 @@ def _fold(codes: Codes, kinds: Kinds, present: int, starts: Numbers, ends: Numbe
     rests = [rest[code] for code in codes[wide].tolist()]
     more = np.array([len(codes) for codes in rests])
     folded = np.insert(folded, np.repeat(wide + 1, more), np.concatenate(rests))
+    return folded, _moved(starts, wide, more), _moved(ends, wide, more)
+
+
+def _moved(places: Numbers, longer: Numbers, more: Numbers) -> Numbers:
+    """Where sorted places come to lie when some of the characters before them take ``more`` than one place."""
+    behind = np.searchsorted(places, longer, side="right")
     shifts = np.concatenate([[0], np.cumsum(more)])
-
-    def shifted(places: Numbers) -> Numbers:
-        behind = np.searchsorted(places, wide, side="right")
-        moved: Numbers = places + np.repeat(shifts, np.diff(behind, prepend=0, append=len(places)))
-        return moved
-
-    return folded, shifted(starts), shifted(ends)
+    moved: Numbers = places + np.repeat(shifts, np.diff(behind, prepend=0, append=len(places)))
+    return moved
 
 
 class RunHashes:

@@ -20,8 +20,6 @@ _FETCHED = ["*.json", "*.txt", "*.model", "*.spm", "*.jinja", "model*.safetensor
 _OPTIONS = {"local_files_only": True, "trust_remote_code": False}
 _SEAM = 2  # tokens that a text may have more when it stands behind another
 _SLACK = 8  # tokens that a limit by ratio leaves to the shortest sources
-# What a model's own generation settings say of sampling; ours are in Decoding.
-_SAMPLING = ("temperature", "top_k", "top_p", "top_h", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
 
 
 def find_model(model: str) -> Path:
@@ -136,8 +134,6 @@ class TransformersModel(TextModel):
             raise DataError(
                 f"{folder} lacks {len(missing)} weights of its network, first {missing[0]}: it is not whole"
             )
-        for name in _SAMPLING:
-            setattr(model.generation_config, name, None)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model = model.eval().to(self._device)
         ends = model.generation_config.eos_token_id
@@ -218,7 +214,8 @@ class TransformersModel(TextModel):
             processors.append(Sampler(draws(ids, decoding, seed).to(self._device), decoding))
         stops = [LineEnd(*self._line_tokens())] if one_line else []
         choice = {} if frame.first_token is None else {"forced_bos_token_id": frame.first_token}
-        # The library draws among the one token that the sampler leaves, from torch's global state.
+        # The library draws among the one token that the sampler leaves, from torch's global state; so whatever the
+        # model's own settings say of sampling changes nothing.
         with torch.inference_mode(), torch.random.fork_rng(devices=[self._device] if self._device.index else []):
             written = self._model.generate(
                 **batch,

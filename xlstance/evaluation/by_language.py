@@ -44,7 +44,7 @@ def by_language(
         top: ``[queries, languages]`` from ``language_share.top_languages``; None leaves shares without a value.
 
     Returns:
-        ``recall_gap@10`` and ``recall_gap@100``: ``bias.recall_gap`` of a query language. ``own_language_share@10``: the
+        ``recall_gap@10`` and ``@100``: ``bias.recall_gap`` of a query language. ``own_language_share@10``: the
         share of the query's language among the ten best passages, beside ``own_language_share@10_chance``, that in the
         pool; None where the pool has no such language. ``language_kl@10``: ``kl_divergence`` of all the ten best
         passages of a language's queries. For all together they are means over query languages; and

@@ -58,9 +58,8 @@ def prepare(
     if built_in and isinstance(way, CodeSwitching) and way.source_language == CodeSwitching.source_language:
         # The default, English, is spoken nowhere in the world; its first language stands in.
         way = replace(way, source_language=settings.miniature.codes[0])
-    way = _filled(way, {name: getattr(settings, name) for name in way.shared})
-    if built_in:
-        way = _filled(way, _of_world(way, settings.miniature))
+    common = _of_world(way, settings.miniature) if built_in else {}
+    way = _filled(way, common | {name: value for name in way.shared if (value := getattr(settings, name))})
     if isinstance(way, CodeSwitching) and way.lexicons == [_MINIATURE]:
         data = _write_lexicons(way, settings.miniature, root / "corpora" / "lexicons")
         way = replace(way, lexicons=["{source}-{lang}.tsv"])
@@ -80,12 +79,10 @@ def prepare(
 
 def _filled(way: Way, common: Mapping[str, Any]) -> Way:
     """The way with what it leaves empty; the language that it starts from is none to go into."""
-    source_language = getattr(way, "source_language", "")
-    for name, value in common.items():
-        if not getattr(way, name):
-            kept = [entry for entry in value if entry != source_language] if isinstance(value, list) else value
-            way = replace(way, **{name: kept})  # type: ignore[type-var] # every way is a dataclass
-    return way
+    changes = {name: value for name, value in common.items() if not getattr(way, name)}
+    if "languages" in changes:
+        changes["languages"] = [lang for lang in changes["languages"] if lang != getattr(way, "source_language", "")]
+    return replace(way, **changes)  # type: ignore[type-var] # every way is a dataclass
 
 
 def _of_world(way: Way, world: MiniatureSettings) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xlstance.evaluation.language_share import top_languages
 from xlstance.evaluation.protocol import evaluate
 from xlstance.ranking import matrix_of, relevant_ranks
 from xlstance.retrieval.search import build_index, search
@@ -49,7 +50,12 @@ def score(scoring: Scoring) -> dict[str, Any]:
     if info.get("by_argument"):
         argument = pd.factorize(passages["group_id"].to_pandas())[0][ranks.passage_index]
     figures = evaluate(
-        queries, ranks, info.get("notes", ()), relevant_from=info.get("relevant_from", 1), argument=argument
+        queries,
+        ranks,
+        info.get("notes", ()),
+        relevant_from=info.get("relevant_from", 1),
+        argument=argument,
+        top=top_languages(passages, query_vectors, passage_vectors),
     )
     run = search(
         build_index(passage_vectors, scoring.index),
