@@ -184,15 +184,16 @@ def main() -> None:
         "machine": {"cpus": os.cpu_count(), "platform": platform.platform()},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in ("numpy", "pyarrow")},
     }
+    # First, since a process begins with the peak of the one that starts it.
+    memory = results["memory"] = {str(rows): in_fresh_process(arguments.data, rows) for rows in arguments.rows}
+    print(f"memory: {memory}", flush=True)
+    two = results["two_processes"] = in_processes(arguments.data)
+    print(f"two processes over one: {two}", flush=True)
     texts, lexicons = read_texts(arguments.data), read_lexicons(arguments.data, LANGUAGES)
     one = results["one_copy"] = on_one_core(texts, {"de": lexicons["de"]})
     print(f"one copy: {one}", flush=True)
     ten = results["ten_copies"] = on_one_core(texts[::4], lexicons)
-    print(f"ten copies: {ten}", flush=True)
-    two = results["two_processes"] = in_processes(arguments.data)
-    print(f"two processes over one: {two}", flush=True)
-    memory = results["memory"] = {str(rows): in_fresh_process(arguments.data, rows) for rows in arguments.rows}
-    print(f"memory: {memory}")
+    print(f"ten copies: {ten}")
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 

@@ -78,7 +78,7 @@ def parse_templates(text: str, where: str) -> Templates:
 
 
 def format_templates(templates: Templates) -> str:
-    """Wordings as YAML that ``parse_templates`` reads."""
+    """Wordings, each of one line, as YAML that ``parse_templates`` reads."""
     plain = {
         lang: {side: {kind: list(texts) for kind, texts in asdict(words).items()} for side, words in own.items()}
         for lang, own in templates.items()

@@ -138,7 +138,7 @@ def test_wordings_are_drawn_by_seed_and_id():
 
 
 def test_empty_double_and_bad_texts_are_dropped_and_counted(part):
-    answers = ["Why this?", "why this?", "", " \n", "a b c a b c a b c a b c", "Why that?\nAnd more."]
+    answers = ["Why this?", "WHY this?", "", " \n", "a b c a b c a b c a b c", "Why that?\nAnd more."]
     made = generate_part(part, settings(prompt="{passage}"), Parrot(lambda source, key: answers), JUDGE, 0)
     assert made.queries["query_id"].to_pylist()[:2] == ["p1~qg-question-en-0", "p1~qg-question-en-5"]
     assert made.queries["text"].to_pylist()[:2] == ["Why this?", "Why that?"]

@@ -7,8 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from xlstance.augmentation import switching
+from xlstance.augmentation.code_points import _ALPHABETS, _IDEOGRAPHS, fold
 from xlstance.augmentation.lexicon_index import CHOICES, shares_of
-from xlstance.augmentation.segmentation import _ALPHABETS, _IDEOGRAPHS, fold, split_words
+from xlstance.augmentation.segmentation import split_words
 from xlstance.augmentation.switching import Switcher
 from xlstance.tables import hash_ids
 
@@ -280,7 +281,7 @@ def test_words_are_split_as_they_are_plainly(texts):
     for text, start, end in zip(words.texts, words.starts, words.ends, strict=True):
         found[text].append((int(start - words.bounds[text]), int(end - words.bounds[text])))
     assert found == [plain_words(text) for text in texts]
-    assert words.numbers.tolist() == [number for runs in found for number in range(len(runs))]
+    assert words.counts.tolist() == [len(runs) for runs in found]
     hashes = {}
     for (text, start, end), value in zip(
         [(t, *run) for t, runs in enumerate(found) for run in runs], words.hashes.tolist(), strict=True
@@ -326,7 +327,7 @@ def test_different_seeds_and_ids_draw_differently():
 
 def test_equal_hashes_of_different_words_do_no_harm(monkeypatch):
     """Every word has the same hash: then what is found is compared, and is not what it is taken for."""
-    monkeypatch.setattr("xlstance.augmentation.segmentation._values", lambda: np.zeros(0x110000, np.uint64))
+    monkeypatch.setattr("xlstance.augmentation.code_points._values", lambda: np.zeros(0x110000, np.uint64))
     switcher = Switcher({"de": entries(the=["die"], house=["haus"])}, p=1.0, seed=0)
     ((switched, counts),) = switcher.switch(["house the houses tha the"], [(["t"], ["de"])])
     assert switched.to_pylist() == ["house die houses tha die"]

@@ -90,6 +90,7 @@ def test_codes_are_those_of_the_models():
 
 
 def test_codes_of_nllb_and_m2m100_are_in_their_tokenizers():
+    pytest.importorskip("sentencepiece", reason=SENTENCEPIECE)
     from transformers.models.m2m_100 import tokenization_m2m_100
     from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES
 

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from xlstance.augmentation.segmentation import BODY, Numbers, Words, ranges
+from xlstance.augmentation.code_points import BODY, Numbers, ranges, strings_between
+from xlstance.augmentation.segmentation import Words
 
 Flags = npt.NDArray[np.bool_]
 
@@ -51,7 +52,7 @@ def find_joins(words: Words, firsts: Numbers, lasts: Numbers, lang: Numbers, uns
     closed = follows & unspaced & (lang == np.append(-1, lang[:-1])[: len(firsts)])
     rows = np.flatnonzero(closed)
     begin, end = words.folded_ends[firsts[rows] - 1], words.folded_starts[firsts[rows]]
-    filled = np.flatnonzero(words.folded[ranges(begin, end - begin)] != ord(" "))
+    filled = np.flatnonzero(words.folded.codes[ranges(begin, end - begin)] != ord(" "))
     closed[rows[np.searchsorted(np.cumsum(end - begin), filled, side="right")]] = False
     return Joins(before, after, closed)
 
@@ -86,7 +87,7 @@ def assemble(
     kept, gone = borders[1::2], borders[2::2]
     kept[replaced], gone[replaced], new[replaced] = cuts, ends, rows
     kept[at_end], gone[at_end] = words.bounds[1:] - 1, words.bounds[1:]
-    pieces = _strings(2 * len(new), words.bytes_before(borders), pa.py_buffer(words.utf8))
+    pieces = words.whole.pieces(borders)
     parts = pa.concat_arrays([pieces, strings.take(pa.array(np.append(new, [_EMPTY, _SPACE])))])
     # What is kept, what is new, and so on; with a space or nothing on either side of what is new where there are any.
     spaced = bool(joins.before.any() or joins.after.any())
@@ -98,9 +99,4 @@ def assemble(
     whole = parts.take(pa.array(order.ravel()))
     _, offsets, data = whole.buffers()
     places = np.frombuffer(offsets, np.int32)[np.append(0, at_end + 1) * order.shape[1]]
-    return _strings(len(numbers), places, data)
-
-
-def _strings(count: int, offsets: npt.NDArray[np.integer], data: pa.Buffer) -> pa.StringArray:
-    """Strings that lie one after the other, without a copy."""
-    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets.astype(np.int32)), data)
+    return strings_between(places, data)

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from xlstance.augmentation.code_points import CHARACTER, Numbers, fold
 from xlstance.augmentation.lexicon import Lexicon
-from xlstance.augmentation.segmentation import CHARACTER, Numbers, fold, split_words
+from xlstance.augmentation.segmentation import split_words
 from xlstance.encoders import Encoder, EncoderSettings
 from xlstance.errors import SettingsError
 
@@ -63,7 +64,7 @@ def frequent_words(texts: Iterable[str], limit: int) -> list[str]:
     written: Counter[str] = Counter()
     for block in _blocks(texts):
         words = split_words(block)
-        whole = words.codes.tobytes().decode("utf-32-le", "surrogatepass")
+        whole = words.whole.codes.tobytes().decode("utf-32-le")
         rows = np.flatnonzero((words.kinds[words.starts] & CHARACTER) == 0)
         places = zip(words.starts[rows].tolist(), words.ends[rows].tolist(), strict=True)
         written.update([whole[start:end] for start, end in places])

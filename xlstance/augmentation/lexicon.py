@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from xlstance.augmentation.segmentation import fold
+from xlstance.augmentation.code_points import fold
 from xlstance.errors import DataError
 from xlstance.files import read_text
 from xlstance.storage import Folder

@@ -12,9 +12,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from xlstance.augmentation.code_points import ALPHABETIC, BODY, Hashes, Numbers, mix
 from xlstance.augmentation.lexicon import Lexicon
-from xlstance.augmentation.segmentation import ALPHABETIC, BODY, Codes, Hashes, Numbers, Words, mix, ranges, split_words
+from xlstance.augmentation.segmentation import Words, split_words
 
 Unit = Literal["word", "phrase"]
 Translation = Literal["first", "uniform", "weighted"]
@@ -25,7 +27,6 @@ CHOICES = 3  # "uniform" draws among so many first translations: rarer ones are 
 AS_IT_IS, CAPITALISED, CAPITALS = range(3)  # how a translation can be spelt
 _NONE = -1
 _BASE, _ODD = 0x9E3779B97F4A7C15, np.uint64(0xD1342543DE82EF95)
-_SIZE_BITS, _SIZES = 20, (1 << 20) - 1
 _MEANING, _MEANINGS = np.uint64(28), np.uint64((1 << 28) - 1)  # lower bits of a slot, for what a hash stands for
 _SPARE = 4  # slots for each key
 
@@ -62,7 +63,7 @@ class LexiconIndex:
         self._table = _HashTable(keys)
         self.grows = self._table.grows
         self.chooses = len(translations) > len(words)
-        self._words = _Strings(words)
+        self._words = pa.array(words, pa.string())
         # All as they are before all in capitals: what is asked for most often lies close together.
         spelt = [
             translations,
@@ -84,7 +85,8 @@ class LexiconIndex:
             languages: ``[rows] int64``, the target language for each.
 
         Returns:
-            ``[rows] int64``, the entries, -1 for none; ``[rows] int64``, the words that each takes, 1 for none.
+            ``[rows] int64``, the entries, -1 for none; ``[rows] int64``, the words that each takes, 1 for none. They
+            were found by hashes alone; see ``confirm``.
         """
         values, salts = words.hashes[rows], self._salts[languages]
         entries, more = self._table.find(mix(values + salts))
@@ -98,22 +100,32 @@ class LexiconIndex:
             hit = found >= 0
             entries[left[hit]], lengths[left[hit]] = found[hit], length
             left = left[more]
-        self._take_back(entries, lengths, words, rows)
         return entries, lengths
 
-    def _take_back(self, entries: Numbers, lengths: Numbers, words: Words, rows: Numbers) -> None:
-        """Forgets, in place, matches that are not spelt as the entry is, and single letters that are part of a word."""
-        hit = np.flatnonzero(entries >= 0)
-        firsts = rows[hit]
-        lasts = firsts + lengths[hit] - 1
-        begins = words.folded_starts[firsts]
-        wrong = ~self._words.equal(entries[hit], words.folded, begins, words.folded_ends[lasts] - begins)
+    def confirm(self, entries: Numbers, words: Words, firsts: Numbers, lasts: Numbers) -> Flags:
+        """Whether matches are what they seem: spelt as the entry is, and no single letter that is part of a word.
+
+        Args:
+            entries: ``[matches] int64``.
+            words: the words of a block of texts.
+            firsts: ``[matches] int64``, the first word of each match; they do not overlap.
+            lasts: ``[matches] int64``, the last.
+
+        Returns:
+            ``[matches] bool``.
+        """
+        borders = np.empty(2 * len(firsts) + 1, np.int64)
+        borders[:-1:2], borders[1::2] = words.folded_starts[firsts], words.folded_ends[lasts]
+        borders[-1] = borders[-2] if len(firsts) else 0
+        spelt = words.folded.pieces(borders).take(pa.array(np.arange(0, 2 * len(firsts), 2)))
+        known = self._words.take(pa.array(entries))
+        # Nearly always all of them are the same, which is seen at once.
+        right: Flags = np.ones(len(firsts), bool) if spelt.equals(known) else np.asarray(pc.equal(spelt, known))
         begin, end = words.starts[firsts], words.ends[lasts]
-        lone = (words.kinds[begin] & ALPHABETIC) != 0
-        if lone.any():
-            wrong |= lone & (lengths[hit] == 1) & (((words.kinds[begin - 1] | words.kinds[end]) & BODY) != 0)
-        if wrong.any():
-            entries[hit[wrong]], lengths[hit[wrong]] = _NONE, 1
+        single = np.flatnonzero((words.kinds[begin] & ALPHABETIC) != 0)
+        single = single[firsts[single] == lasts[single]]
+        right[single] &= ((words.kinds[begin[single] - 1] | words.kinds[end[single]]) & BODY) == 0
+        return right
 
     def choose(self, entries: Numbers, draws: Floats) -> Numbers:
         """One translation of each entry.
@@ -157,14 +169,13 @@ def shares_of(weights: Sequence[float], translation: Translation) -> list[float]
 def _usable(words: list[str], unit: Unit) -> list[str]:
     """The entries that begin and end with a word, and for single words those that hold no second."""
     split = split_words(words)
-    counts = np.bincount(split.texts, minlength=len(words))
-    some = np.flatnonzero(counts)
-    lasts = np.cumsum(counts)[some] - 1
-    begins = split.starts[lasts - counts[some] + 1] == split.bounds[some]
+    some = np.flatnonzero(split.counts)
+    lasts = (split.firsts + split.counts - 1)[some]
+    begins = split.starts[split.firsts[some]] == split.bounds[some]
     usable = np.zeros(len(words), bool)
     usable[some] = begins & (split.ends[lasts] == split.bounds[some + 1] - 1)
     if unit == "word":
-        apart = np.flatnonzero((split.numbers[1:] > 0) & (split.starts[1:] != split.ends[:-1])) + 1
+        apart = np.flatnonzero((split.texts[1:] == split.texts[:-1]) & (split.starts[1:] != split.ends[:-1])) + 1
         usable[split.texts[apart]] = False
     return [words[row] for row in np.flatnonzero(usable).tolist()]
 
@@ -172,8 +183,7 @@ def _usable(words: list[str], unit: Unit) -> list[str]:
 def _beginnings(entries: list[str]) -> Iterator[tuple[Hashes, Numbers]]:
     """Hashes of the first word of each entry, of the first two, and so on; the entry that it is whole, or -1."""
     split = split_words(entries)
-    counts = np.bincount(split.texts, minlength=len(entries))
-    firsts = np.cumsum(counts) - counts
+    counts, firsts = split.counts, split.firsts
     rows, values, length = np.arange(len(entries)), split.hashes[firsts], 1
     while len(rows):
         whole = counts[rows] == length
@@ -233,33 +243,3 @@ class _HashTable:
             left = left[(means[left] > _MEANINGS) & (slots[left] != 0)]
         found = np.where((means <= _MEANINGS) & (slots != 0), means, np.uint64(0)).astype(np.int64)
         return (found >> 1) - 1, (found & 1) != 0
-
-
-class _Strings:
-    """Many strings as one array of code points."""
-
-    def __init__(self, strings: Sequence[str]) -> None:
-        self._codes = np.frombuffer("".join(strings).encode("utf-32-le"), np.uint32)
-        sizes = np.array([len(string) for string in strings], np.int64)
-        # Where a string begins and how long it is in one number: one look into memory instead of two.
-        self._places = (np.cumsum(sizes) - sizes) << _SIZE_BITS | sizes
-
-    def equal(self, rows: Numbers, codes: Codes, begins: Numbers, sizes: Numbers) -> Flags:
-        """Whether strings are the same as runs of other code points.
-
-        Args:
-            rows: ``[rows] int64``, the strings.
-            codes: the code points to compare with.
-            begins: ``[rows] int64``, where the runs begin.
-            sizes: ``[rows] int64``, their lengths.
-
-        Returns:
-            ``[rows] bool``.
-        """
-        places = self._places[rows]
-        same: Flags = (places & _SIZES) == sizes
-        # A string of another length is compared like the rest; it is known to be different.
-        mine = self._codes.take(ranges(places >> _SIZE_BITS, sizes), mode="clip")
-        unlike = np.flatnonzero(mine != codes.take(ranges(begins, sizes)))
-        same[np.searchsorted(np.cumsum(sizes), unlike, side="right")] = False
-        return same

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from xlstance.augmentation.assembly import assemble, find_joins
+from xlstance.augmentation.code_points import LOWER, UPPER, Hashes, Numbers, mix, ranges
 from xlstance.augmentation.lexicon import Lexicon
 from xlstance.augmentation.lexicon_index import (
     AS_IT_IS,
@@ -17,12 +18,14 @@ from xlstance.augmentation.lexicon_index import (
     Translation,
     Unit,
 )
-from xlstance.augmentation.segmentation import LOWER, UPPER, Hashes, Numbers, Words, mix, ranges, split_words
+from xlstance.augmentation.segmentation import Words, split_words
 from xlstance.tables import hash_ids
 
 _UNSPACED = frozenset({"ja", "km", "lo", "my", "th", "zh"})
 _BLOCK = 1 << 18  # characters that are worked on together: enough that NumPy's calls cost little
 _DRAWN, _LANGUAGE, _CHOICE, _DRAWS = range(4)
+_STEP = 0x9E3779B97F4A7C15  # from one place to the next
+_WORD = np.uint64(_DRAWS * _STEP % (1 << 64))  # from one word to the next
 _DRAW = 2.0**53  # a draw has as many values as a float from [0, 1) can tell apart
 
 
@@ -77,18 +80,20 @@ class Switcher:
         made: list[tuple[list[pa.StringArray], Counter[str]]] = [([], Counter()) for _ in copies]
         for begin, end in _blocks(texts):
             words = split_words(texts[begin:end])
+            ramp = np.arange(len(words.starts), dtype=np.uint64) * _WORD
+            back = words.firsts.astype(np.uint64) * _WORD  # in each text the words count from 0
             for (switched, counts), key, languages in zip(made, keys, targets, strict=True):
-                switched.append(self._switch_block(words, key[begin:end], languages, counts))
+                states = np.repeat(key[begin:end] - back, words.counts) + ramp
+                switched.append(self._switch_block(words, states, languages, counts))
         return [(pa.chunked_array(switched, pa.string()), dict(counts)) for switched, counts in made]
 
-    def _switch_block(self, words: Words, keys: Hashes, languages: Numbers, counts: Counter[str]) -> pa.StringArray:
-        key = keys[words.texts]
-        is_drawn = _draw(key, words.numbers, _DRAWN) < self._below
+    def _switch_block(self, words: Words, states: Hashes, languages: Numbers, counts: Counter[str]) -> pa.StringArray:
+        is_drawn = _draw(states, _DRAWN) < self._below
         # Where a match takes one word, those that are not drawn need no look-up.
         rows = np.arange(len(is_drawn)) if self._index.grows else np.flatnonzero(is_drawn)
         lang = np.repeat(languages[:1], len(rows))
         if len(languages) > 1:
-            which = _draw(key[rows], words.numbers[rows], _LANGUAGE) / _DRAW
+            which = _draw(states[rows], _LANGUAGE) / _DRAW
             lang = languages[(which * len(languages)).astype(np.int64)]
         entries, lengths = self._index.match(words, rows, lang)
         counts["tokens"] += len(is_drawn)
@@ -97,14 +102,17 @@ class Switcher:
             counts["tokens"] -= len(rows) - len(kept)
             kept = kept[is_drawn[kept]]
             rows, lang, entries, lengths = rows[kept], lang[kept], entries[kept], lengths[kept]
-        found = np.flatnonzero(entries >= 0)
         self._count(counts, "drawn", lang)
-        self._count(counts, "replaced", lang[found])
-        rows, lang, entries, lengths = rows[found], lang[found], entries[found], lengths[found]
+        lasts = rows + lengths - 1
+        found = np.flatnonzero(entries >= 0)
+        confirmed = self._index.confirm(entries[found], words, rows[found], lasts[found])
+        if not confirmed.all():
+            found = found[confirmed]
+        rows, lasts, lang, entries = rows[found], lasts[found], lang[found], entries[found]
+        self._count(counts, "replaced", lang)
         chosen = entries
         if self._index.chooses:
-            chosen = self._index.choose(entries, _draw(key[rows], words.numbers[rows], _CHOICE) / _DRAW)
-        lasts = rows + lengths - 1
+            chosen = self._index.choose(entries, _draw(states[rows], _CHOICE) / _DRAW)
         spelt = self._index.spell(chosen, _spellings(words, words.starts[rows], words.ends[lasts]))
         joins = find_joins(words, rows, lasts, lang, self._unspaced[lang])
         return assemble(words, rows, lasts, self._index.spellings, spelt, joins)
@@ -127,10 +135,9 @@ def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
         yield begin, len(texts)
 
 
-def _draw(keys: Hashes, numbers: Numbers, which: int) -> Hashes:
-    """Draws from [0, ``_DRAW``) for words: the number of a word in its text counts on from the text's key."""
-    counter = (numbers * _DRAWS + which).astype(np.uint64)
-    return mix(keys + counter * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(11)
+def _draw(states: Hashes, which: int) -> Hashes:
+    """Draws from [0, ``_DRAW``) for words, from their places in the sequence of SplitMix64 that a text's key begins."""
+    return mix(states + np.uint64(which * _STEP % (1 << 64))) >> np.uint64(11)
 
 
 def _not_overlapping(lengths: Numbers) -> Numbers:

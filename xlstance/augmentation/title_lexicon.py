@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xlstance.augmentation.code_points import fold
 from xlstance.augmentation.lexicon import Lexicon
-from xlstance.augmentation.segmentation import fold
 
 _QUALIFIER = re.compile(r"\s*[(（][^()（）]*[)）]\s*$")
 _CAPITAL_NOUNS = frozenset({"de", "lb", "gsw", "nds"})  # languages that write nouns with a capital

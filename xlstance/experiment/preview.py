@@ -2,10 +2,12 @@
 
 import shutil
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
+from xlstance.augmentation.references import rows_of
 from xlstance.augmentation.way import Part
 from xlstance.errors import SettingsError
 from xlstance.experiment.augmentations import parents_of, prepare
@@ -20,7 +22,7 @@ def run_preview(settings: ExperimentSettings, count: int) -> None:
 
     Args:
         settings: the run's; its sources are published, and nothing else is.
-        count: pairs of each source.
+        count: pairs of each source, for each pair of languages.
 
     Raises:
         UserError: for settings, data or lexicons that do not fit.
@@ -39,7 +41,7 @@ def preview_parts(settings: ExperimentSettings, root: Folder, count: int) -> dic
     Args:
         settings: the run's.
         root: where the sources are published.
-        count: pairs of each source.
+        count: pairs of each source, for each pair of languages.
 
     Returns:
         By the name of the source or augmentation its pairs with their texts; None for an augmentation that looks at
@@ -49,7 +51,7 @@ def preview_parts(settings: ExperimentSettings, root: Folder, count: int) -> dic
     parts: dict[str, Part | None] = {}
     for name, source in data.items():
         pairs, queries, passages = read_shard_of([source], 0)
-        parts[name] = Part(pairs=pairs.slice(0, count), queries=queries, passages=passages)
+        parts[name] = Part(pairs=_first(pairs, queries, passages, count), queries=queries, passages=passages)
     for augmentation in settings.augmentations:
         names = parents_of(augmentation, settings)
         given = [part for name in names if (part := parts[name])]
@@ -66,6 +68,20 @@ def preview_parts(settings: ExperimentSettings, root: Folder, count: int) -> dic
             passages=_with(whole.passages, made.passages),
         )
     return parts
+
+
+def _first(pairs: pa.Table, queries: pa.Table, passages: pa.Table, count: int) -> pa.Table:
+    """The first pairs of every query language and passage language."""
+    languages = [
+        texts["lang"].take(pa.array(rows_of(pairs, column, texts))).to_pylist()
+        for column, texts in (("query_id", queries), ("passage_id", passages))
+    ]
+    seen, taken = Counter[tuple[str, str]](), []
+    for row, both in enumerate(zip(*languages, strict=True)):
+        seen[both] += 1
+        if seen[both] <= count:
+            taken.append(row)
+    return pairs.take(pa.array(taken, pa.int64()))
 
 
 def _joined(parts: list[Part]) -> Part:
@@ -92,14 +108,15 @@ def _lines(part: Part | None, count: int, width: int) -> Iterator[str]:
         yield "  looks at all pairs at once and cannot be shown beforehand"
         return
     queries, passages = (_by_id(table) for table in (part.queries, part.passages))
-    rows = part.pairs.slice(0, 4 * count).to_pylist()
+    rows = _first(part.pairs, part.queries, part.passages, count).to_pylist()
     for row in rows:
         query, passage = queries[row["query_id"]], passages[row["passage_id"]]
         languages = f"{query['lang']} > {passage['lang']}"
         half = max((width - 18) // 2, 20)
         yield f"  {languages:<12}  {_cut(query['text'], half)}  {_cut(passage['text'], half)}"
-        for negative in (row["negatives"] or [])[:1]:
-            yield f"  {'not':<12}  {'':<{half}}  {_cut(passages[negative['passage_id']]['text'], half)}"
+        # A negative may stand in another shard; then there is nothing to show of it.
+        for negative in [passages[n["passage_id"]] for n in row["negatives"] or [] if n["passage_id"] in passages][:1]:
+            yield f"  {'not':<12}  {'':<{half}}  {_cut(negative['text'], half)}"
     if part.pairs.num_rows > len(rows):
         yield f"  ... and {part.pairs.num_rows - len(rows)} more of these pairs"
     if not rows:
