@@ -36,7 +36,7 @@ def run_job(name: str, arguments: Sequence[str]) -> None:
     """
     parser = make_parser(ExperimentSettings, SUMMARIES[name], f"xlstance {name}")
     parser.add_argument(
-        "--recipe", type=str, metavar="NAME", help="augmentations: none, mono, cross, both, generic, or a YAML file"
+        "--recipe", type=str, metavar="NAME", help="add augmentations: none, mono, cross, both, generic, or a YAML file"
     )
     if name == "augment":
         parser.add_argument("--preview", type=int, default=0, metavar="N", help="only show N pairs of each kind")

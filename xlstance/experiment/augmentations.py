@@ -17,7 +17,7 @@ from xlstance.storage import Folder
 from xlstance.training_data import TrainingData
 
 RECIPES = Path(__file__).parent / "recipes"
-"""The ready recipes: files of settings with nothing but ``augmentations``."""
+"""The ready recipes: files of settings that add augmentations to the run's own."""
 
 _TEMPLATES = "miniature.yaml"
 _MINIATURE = "miniature"  # as a path of lexicons or templates: the built-in world's own
