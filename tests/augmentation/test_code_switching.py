@@ -233,6 +233,13 @@ def test_titles_make_a_lexicon(tmp_path, parent):
         run(settings(languages=["fi"], titles=True), where)
 
 
+def test_made_lexicons_follow_all_texts_of_the_parents(tmp_path, parent):
+    write_lists(tmp_path, {"a/en-de.tsv.gz": "cat\tMieze\n"})
+    lists, where = {"languages": ["de"], "lexicons": ["a/en-{lang}.tsv.gz"]}, around(tmp_path, parent)
+    assert settings(**lists, titles=True).inputs(where)[-1] == [parent.stamps]
+    assert settings(**lists).inputs(where) == settings(**lists).inputs(around(tmp_path))
+
+
 def test_word_lists_come_before_titles(tmp_path, parent):
     write_lists(tmp_path, {"a/en-de.tsv.gz": "cat\tMieze\n"})
     way = settings(languages=["de"], titles=True, lexicons=["a/en-{lang}.tsv.gz"])

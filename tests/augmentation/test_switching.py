@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from xlstance.augmentation import switching
+from xlstance.augmentation import code_points, switching
 from xlstance.augmentation.code_points import _ALPHABETS, _IDEOGRAPHS, fold
 from xlstance.augmentation.lexicon_index import CHOICES, shares_of
 from xlstance.augmentation.segmentation import split_words
@@ -20,7 +20,7 @@ def entries(**words):
 
 
 LEXICONS = {
-    "de": entries(the=["die", "der", "das", "des"], cat=["Katze"], house=["haus"], nato=["nato"])
+    "de": entries(the=["die", "der", "das", "des"], i=["ich"], cat=["Katze"], house=["haus"], nato=["nato"])
     | entries(new_york=["Neu-York"], new_york_city=["New Yorker Stadt"], york=["Jork"], strasse=["Weg"])
     | {"don't": {"nicht": 1.0}, "well-known": {"bekannt": 1.0}, "猫": {"Katze": 1.0}, "爱": {"lieben": 1.0}}
     | {"我爱": {"ich liebe": 1.0}, "在": {"in": 1.0}, "年": {"Jahr": 1.0}, "แมว": {"Katze": 1.0}, "ก": {"K": 1.0}}
@@ -44,6 +44,7 @@ def switch(text, lang="de", p=1.0, identity="t", seed=0, **options):
         ("the cat!", "de", "die Katze!"),
         ("(The  cat),\n\tbird-house.", "de", "(Die  Katze),\n\tbird-haus."),
         ("THE HOUSE of NATO", "de", "DIE HAUS of NATO"),
+        ("I THE", "de", "Ich DIE"),
         ("House, houses 3house house3 house_", "de", "Haus, houses 3house house3 house_"),
         ("Don't DON’T don't'", "de", "Nicht NICHT nicht'"),
         ("'the' the's 3'the", "de", "'die' the's 3'die"),
@@ -88,6 +89,7 @@ def test_phrases(text, lang, switched):
     [
         ("我爱猫。", "de", "ich liebe Katze。", 2),  # the longest first, and spaces where words would touch
         ("我猫他猫", "de", "我 Katze 他 Katze", 4),
+        ("猫'猫", "de", "Katze'Katze", 2),
         ("在2008年", "de", "in 2008 Jahr", 2),
         ("GDP增长", "de", "WACHSTUM 长", 2),
         ("我爱the猫", "zh", "吾愛这猫", 4),  # between languages without spaces none is put
@@ -102,6 +104,12 @@ def test_scripts_without_spaces(text, lang, switched, tokens):
     found, counts = switch(text, lang)
     assert (found, counts["tokens"]) == (switched, tokens)
     assert switch(text, lang, unit="phrase") == (found, counts)
+
+
+def test_a_phrase_stays_within_its_text():
+    switcher = Switcher({"de": {"new\0york": {"Neu-York": 1.0}}}, p=1.0, seed=0, unit="phrase")
+    ((switched, _),) = switcher.switch(["new", "york", "new\0york"], [(["a", "b", "c"], ["de"])])
+    assert switched.to_pylist() == ["new", "york", "Neu-York"]
 
 
 def test_nothing_is_replaced_at_p_0():
@@ -326,9 +334,18 @@ def test_different_seeds_and_ids_draw_differently():
 
 
 def test_equal_hashes_of_different_words_do_no_harm(monkeypatch):
-    """Every word has the same hash: then what is found is compared, and is not what it is taken for."""
-    monkeypatch.setattr("xlstance.augmentation.code_points._values", lambda: np.zeros(0x110000, np.uint64))
+    """Every word has the same first hash: then what is found has another second one than what it is taken for."""
+    values = code_points._values
+    monkeypatch.setattr(code_points, "_values", lambda which: values(which) * np.uint64(which))
     switcher = Switcher({"de": entries(the=["die"], house=["haus"])}, p=1.0, seed=0)
     ((switched, counts),) = switcher.switch(["house the houses tha the"], [(["t"], ["de"])])
     assert switched.to_pylist() == ["house die houses tha die"]
     assert counts == {"tokens": 5, "drawn/de": 5, "replaced/de": 2}
+
+
+def test_the_two_hashes_have_nothing_to_do_with_each_other():
+    words = split_words([" ".join(f"w{number:x}" for number in range(5000))])
+    rows = np.arange(5000)
+    first, second = words.hashes >> np.uint64(40), words.checks(rows, rows) >> np.uint64(40)
+    assert abs(np.corrcoef(first.astype(float), second.astype(float))[0, 1]) < 0.05
+    assert len(np.unique(words.checks(rows, rows))) == 5000

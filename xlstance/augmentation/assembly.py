@@ -52,7 +52,7 @@ def find_joins(words: Words, firsts: Numbers, lasts: Numbers, lang: Numbers, uns
     closed = follows & unspaced & (lang == np.append(-1, lang[:-1])[: len(firsts)])
     rows = np.flatnonzero(closed)
     begin, end = words.folded_ends[firsts[rows] - 1], words.folded_starts[firsts[rows]]
-    filled = np.flatnonzero(words.folded.codes[ranges(begin, end - begin)] != ord(" "))
+    filled = np.flatnonzero(words.folded[ranges(begin, end - begin)] != ord(" "))
     closed[rows[np.searchsorted(np.cumsum(end - begin), filled, side="right")]] = False
     return Joins(before, after, closed)
 

@@ -37,24 +37,18 @@ _ALPHABETS = (
 )
 
 
-class CodePoints:
-    """A long text as code points, and pieces of it as Arrow strings.
+class LongText:
+    """Many texts in one, as code points, and pieces of it as Arrow strings.
 
     Args:
-        codes: ``[characters] uint32``.
-        text: the same as a string, where there is one.
+        text: the text.
 
     Attributes:
-        codes: as given.
+        codes: its code points; ``[characters] uint32``.
     """
 
-    def __init__(self, codes: Codes, text: str | None = None) -> None:
-        self.codes, self._text = codes, text
-
-    @classmethod
-    def of(cls, text: str) -> "CodePoints":
-        """The code points of a string."""
-        return cls(np.frombuffer(text.encode("utf-32-le"), np.uint32), text)
+    def __init__(self, text: str) -> None:
+        self._text, self.codes = text, np.frombuffer(text.encode("utf-32-le"), np.uint32)
 
     def pieces(self, borders: Numbers) -> pa.StringArray:
         """What stands between each border and the next, without a copy.
@@ -66,8 +60,7 @@ class CodePoints:
 
     @cached_property
     def _utf8(self) -> pa.Buffer:
-        text = self.codes.tobytes().decode("utf-32-le") if self._text is None else self._text
-        return pa.py_buffer(text.encode())
+        return pa.py_buffer(self._text.encode())
 
     @cached_property
     def _longer(self) -> tuple[Numbers, Numbers]:
@@ -122,11 +115,15 @@ class RunHashes:
 
     The rolling hash of Karp and Rabin (1987, "Efficient randomized pattern-matching algorithms") modulo 2 ** 64 over a
     random-looking number for every code point.
+
+    Args:
+        codes: ``[characters] uint32``.
+        which: hashes of different numbers have nothing to do with each other.
     """
 
-    def __init__(self, codes: Codes) -> None:
+    def __init__(self, codes: Codes, which: int) -> None:
         powers, self._inverses = _powers(1 << len(codes).bit_length())
-        self._sums = _values().take(codes)
+        self._sums = _values(which).take(codes)
         self._sums *= powers[: len(codes)]
         np.cumsum(self._sums, out=self._sums)
 
@@ -145,8 +142,9 @@ def _powers(count: int) -> tuple[Hashes, Hashes]:
 
 
 @cache
-def _values() -> Hashes:
-    return mix(np.arange(1, 0x110001, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+def _values(which: int) -> Hashes:
+    first = 1 + 0x110000 * which
+    return mix(np.arange(first, first + 0x110000, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
 
 
 def _fold_character(character: str) -> str:

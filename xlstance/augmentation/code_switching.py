@@ -28,7 +28,7 @@ from xlstance.augmentation.lexicon import (
     unpack_lexicon,
 )
 from xlstance.augmentation.lexicon_index import Translation, Unit
-from xlstance.augmentation.references import rows_of
+from xlstance.augmentation.references import derived_pairs, rows_of
 from xlstance.augmentation.switching import Switcher
 from xlstance.augmentation.title_lexicon import title_lexicon
 from xlstance.augmentation.way import Made, Part, Surroundings, Way, Work
@@ -213,7 +213,12 @@ def switch_pairs(part: Part, *, settings: CodeSwitching, switcher: Switcher) -> 
     for name, left_alone in (("queries", "passage"), ("passages", "query")):
         used = np.unique(rows[name][chosen]) if settings.side != left_alone else np.empty(0, np.int64)
         switched[name] = _switch_table(texts[name].take(used), name, targets, settings.name, switcher, counts)
-    pairs = pa.concat_tables([_new_pairs(parents, f"~{settings.name}-{label}", settings) for label in targets])
+    pairs = pa.concat_tables(
+        [
+            derived_pairs(parents, f"~{settings.name}-{label}", name=settings.name, side=settings.side)
+            for label in targets
+        ]
+    )
     return Made(pairs=pairs, queries=switched["queries"], passages=switched["passages"], counts=dict(counts))
 
 
@@ -247,23 +252,3 @@ def _switch_table(
             columns[label][column] = switched.take(places)
             counts.update(own)
     return pa.concat_tables([make_table(table, columns[label]) for label in targets])
-
-
-def _new_pairs(parents: pa.Table, ending: str, settings: CodeSwitching) -> pa.Table:
-    def renamed(column: str, new: bool = True) -> pa.ChunkedArray:
-        values = parents.column(column)
-        return pc.binary_join_element_wise(values, ending, "") if new else values
-
-    keeps_passage = settings.side == "query"
-    return make_table(
-        "pairs",
-        {
-            "pair_id": renamed("pair_id"),
-            "query_id": renamed("query_id", settings.side != "passage"),
-            "passage_id": renamed("passage_id", not keeps_passage),
-            "negatives": parents.column("negatives") if keeps_passage else None,
-            "source": parents.column("source"),
-            "augmentation": [settings.name] * parents.num_rows,
-            "parent_pair_id": parents.column("pair_id"),
-        },
-    )

@@ -19,10 +19,10 @@ from xlstance.augmentation.code_points import (
     LETTER,
     WIDE,
     WORD,
-    CodePoints,
     Codes,
     Hashes,
     Kinds,
+    LongText,
     Numbers,
     RunHashes,
     folding,
@@ -31,6 +31,7 @@ from xlstance.augmentation.code_points import (
 )
 
 _END = "\0"  # before, between and behind the texts of a block
+_WORD, _CHECK = 0, 1  # two hashes
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,20 +45,21 @@ class Words:
         counts: ``[texts] int64``, the words of each text.
         starts: ``[words] int64``, its first character.
         ends: ``[words] int64``, the character behind its last.
-        folded: the same with case folded, white space as spaces and apostrophes straight.
+        folded: ``[folded characters] uint32``, the code points with case folded, white space as spaces and
+            apostrophes straight.
         folded_starts: ``[words] int64``, as ``starts``, in ``folded``.
         folded_ends: ``[words] int64``.
         hashes: ``[words] uint64``, of each word, folded.
         run_hashes: gives the hashes of runs of the folded code points.
     """
 
-    whole: CodePoints
+    whole: LongText
     kinds: Kinds
     bounds: Numbers
     counts: Numbers
     starts: Numbers
     ends: Numbers
-    folded: CodePoints
+    folded: Codes
     folded_starts: Numbers
     folded_ends: Numbers
     hashes: Hashes
@@ -73,6 +75,22 @@ class Words:
         """The text of each word; ``[words] int64``."""
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
+    def checks(self, firsts: Numbers, lasts: Numbers) -> Hashes:
+        """Hashes, of another kind, of runs of words with what stands between them, folded.
+
+        Args:
+            firsts: ``[runs] int64``, the first words.
+            lasts: ``[runs] int64``, the last ones.
+
+        Returns:
+            ``[runs] uint64``.
+        """
+        return self._check_hashes(self.folded_starts[firsts], self.folded_ends[lasts])
+
+    @cached_property
+    def _check_hashes(self) -> RunHashes:
+        return RunHashes(self.folded, _CHECK)
+
     def links(self, rows: Numbers) -> Hashes:
         """Hashes of what stands between words and the words before them, folded; 0 for nothing.
 
@@ -87,13 +105,13 @@ class Words:
 
 def split_words(texts: Sequence[str]) -> Words:
     """The words of a block of texts; the work takes about sixty bytes of memory for a character."""
-    whole = CodePoints.of(f"{_END}{_END.join(texts)}{_END}")
+    whole = LongText(f"{_END}{_END.join(texts)}{_END}")
     kinds = kinds_of(whole.codes)
     bounds = np.cumsum([1, *map(len, texts)]) + np.arange(len(texts) + 1)
     present = int(np.bitwise_or.reduce(kinds))
     starts, ends = _runs_of_words(whole.codes, kinds, present)
     folded, folded_starts, folded_ends = _fold(whole.codes, kinds, present, starts, ends)
-    run_hashes = RunHashes(folded)
+    run_hashes = RunHashes(folded, _WORD)
     return Words(
         whole=whole,
         kinds=kinds,
@@ -101,7 +119,7 @@ def split_words(texts: Sequence[str]) -> Words:
         counts=np.diff(np.searchsorted(starts, bounds)),
         starts=starts,
         ends=ends,
-        folded=CodePoints(folded),
+        folded=folded,
         folded_starts=folded_starts,
         folded_ends=folded_ends,
         hashes=run_hashes(folded_starts, folded_ends),

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from xlstance.augmentation.conventions import Convention, find_convention, frame_of
 from xlstance.augmentation.quality import Filter, Quality
-from xlstance.augmentation.references import rows_of
+from xlstance.augmentation.references import derived_pairs, rows_of
 from xlstance.augmentation.splitting import join, segments
 from xlstance.augmentation.text_models import Decoding, Frame, ModelSettings, TextModel
 from xlstance.augmentation.transformers_model import (
@@ -205,7 +205,7 @@ def translate_part(part: Part, settings: Translation, translators: Mapping[str, 
     made: dict[str, list[pa.Table]] = {name: [make_table(name, {})] for name in ("queries", "passages", "pairs")}
     for lang in settings.languages:
         ending = f"~{settings.name}-{lang}"
-        pairs = _new_pairs(parents, ending, settings)
+        pairs = derived_pairs(parents, ending, name=settings.name, side=settings.side)
         kept = {
             name: _translated(texts, name, lang, ending, translators[lang], judge, counts)
             for name, texts in used.items()
@@ -247,23 +247,3 @@ def _translated(
         {texts.column_names[0]: ids, "lang": [lang] * len(ids), "group_id": texts.column("group_id"), **columns},
     )
     return table.filter(pa.array([fault is None for fault in faults], pa.bool_()))
-
-
-def _new_pairs(parents: pa.Table, ending: str, settings: Translation) -> pa.Table:
-    def renamed(column: str, new: bool = True) -> pa.ChunkedArray:
-        values = parents.column(column)
-        return pc.binary_join_element_wise(values, ending, "") if new else values
-
-    keeps_passage = settings.side == "query"
-    return make_table(
-        "pairs",
-        {
-            "pair_id": renamed("pair_id"),
-            "query_id": renamed("query_id", settings.side != "passage"),
-            "passage_id": renamed("passage_id", not keeps_passage),
-            "negatives": parents.column("negatives") if keeps_passage else None,
-            "source": parents.column("source"),
-            "augmentation": [settings.name] * parents.num_rows,
-            "parent_pair_id": parents.column("pair_id"),
-        },
-    )
