@@ -89,9 +89,7 @@ def check_finished(run: Run, undisturbed: dict[str, bytes], lost: int) -> None:
     assert {shard for shard, _ in run.begun()} == set(range(SHARDS))
 
 
-def test_a_killed_driver_goes_on_where_it_stood(
-    tmp_path: Path, source: Path, undisturbed: dict[str, bytes]
-) -> None:
+def test_a_killed_driver_goes_on_where_it_stood(tmp_path: Path, source: Path, undisturbed: dict[str, bytes]) -> None:
     run, seen = Run(source, tmp_path), [0]
     for more, pause in moments(1):
         process = run.start()
