@@ -118,18 +118,29 @@ class RunHashes:
 
     Args:
         codes: ``[characters] uint32``.
-        which: hashes of different numbers have nothing to do with each other.
     """
 
-    def __init__(self, codes: Codes, which: int) -> None:
+    def __init__(self, codes: Codes) -> None:
         powers, self._inverses = _powers(1 << len(codes).bit_length())
-        self._sums = _values(which).take(codes)
+        self._sums = _values(0).take(codes)
         self._sums *= powers[: len(codes)]
         np.cumsum(self._sums, out=self._sums)
 
     def __call__(self, starts: Numbers, ends: Numbers) -> Hashes:
         """The hash of each run, ``[runs] uint64``; mix them before use: the lower bits are poor."""
         return (self._sums[ends - 1] - self._sums[starts - 1]) * self._inverses[starts]
+
+
+class RunSums:
+    """The sum of another random-looking number for every code point of a run; what a hash says is checked by it."""
+
+    def __init__(self, codes: Codes) -> None:
+        self._sums = np.cumsum(_values(1).take(codes))
+
+    def __call__(self, starts: Numbers, ends: Numbers) -> Hashes:
+        """The sum of each run, ``[runs] uint64``."""
+        sums: Hashes = self._sums[ends - 1] - self._sums[starts - 1]
+        return sums
 
 
 @cache

@@ -2,8 +2,8 @@
 
 The entries of all target languages lie in one hash table, and with them the beginnings of entries of several words. A
 match grows word by word as long as what it has is the beginning of an entry. What was found is then confirmed by a
-second hash of 64 bits: that ten million words which are in no lexicon of a million entries hold one that passes for an
-entry has a chance of less than one in 10 ** 20.
+second hash of 64 bits, of its letters whatever their order: that ten million words which are not in a lexicon of a
+million entries hold one that passes for an entry has a chance of less than one in 10 ** 20.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -25,13 +25,13 @@ from xlstance.augmentation.code_points import (
     LongText,
     Numbers,
     RunHashes,
+    RunSums,
     folding,
     kinds_of,
     moved,
 )
 
 _END = "\0"  # before, between and behind the texts of a block
-_WORD, _CHECK = 0, 1  # two hashes
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class Words:
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
     def checks(self, firsts: Numbers, lasts: Numbers) -> Hashes:
-        """Hashes, of another kind, of runs of words with what stands between them, folded.
+        """Sums over the letters of runs of words and over what stands between them, folded: a second kind of hash.
 
         Args:
             firsts: ``[runs] int64``, the first words.
@@ -85,11 +85,11 @@ class Words:
         Returns:
             ``[runs] uint64``.
         """
-        return self._check_hashes(self.folded_starts[firsts], self.folded_ends[lasts])
+        return self._sums(self.folded_starts[firsts], self.folded_ends[lasts])
 
     @cached_property
-    def _check_hashes(self) -> RunHashes:
-        return RunHashes(self.folded, _CHECK)
+    def _sums(self) -> RunSums:
+        return RunSums(self.folded)
 
     def links(self, rows: Numbers) -> Hashes:
         """Hashes of what stands between words and the words before them, folded; 0 for nothing.
@@ -111,7 +111,7 @@ def split_words(texts: Sequence[str]) -> Words:
     present = int(np.bitwise_or.reduce(kinds))
     starts, ends = _runs_of_words(whole.codes, kinds, present)
     folded, folded_starts, folded_ends = _fold(whole.codes, kinds, present, starts, ends)
-    run_hashes = RunHashes(folded, _WORD)
+    run_hashes = RunHashes(folded)
     return Words(
         whole=whole,
         kinds=kinds,
