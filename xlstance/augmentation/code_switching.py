@@ -91,6 +91,11 @@ class CodeSwitching(Way):
                 f"code switching: {self.source_language} is the source language; take it out of languages"
             )
 
+    @property
+    def by_shard(self) -> bool:
+        """Not where a lexicon is made of all texts."""
+        return not (self.titles or self.induced)
+
     def inputs(self, around: Surroundings) -> Any:
         """The word lists and the encoder by content; the parents, where a lexicon is made of all their texts."""
         if not self.languages:

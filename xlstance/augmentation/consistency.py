@@ -46,8 +46,12 @@ class Consistency(Way):
     languages: Literal["same", "any"] = "same"
 
     writes_texts: ClassVar[bool] = False
-    by_shard: ClassVar[bool] = False
     uses_model: ClassVar[bool] = True
+
+    @property
+    def by_shard(self) -> bool:
+        """The pool is of all shards."""
+        return False
 
     def __post_init__(self) -> None:
         check_pool_settings("consistency", self.encoder, self.pool)

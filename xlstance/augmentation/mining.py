@@ -59,8 +59,12 @@ class HardNegatives(Way):
     relative_margin: float | None = 0.95
 
     writes_texts: ClassVar[bool] = False
-    by_shard: ClassVar[bool] = False
     uses_model: ClassVar[bool] = True
+
+    @property
+    def by_shard(self) -> bool:
+        """The pool is of all shards."""
+        return False
 
     def __post_init__(self) -> None:
         check_pool_settings("hard negatives", self.encoder, self.pool)

@@ -26,7 +26,11 @@ class Sampling(Way):
     pairs: int = 10_000
 
     writes_texts: ClassVar[bool] = False
-    by_shard: ClassVar[bool] = False
+
+    @property
+    def by_shard(self) -> bool:
+        """Which pairs are taken follows from all of them."""
+        return False
 
     def __post_init__(self) -> None:
         if self.pairs < 1:

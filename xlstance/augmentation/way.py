@@ -83,16 +83,19 @@ class Way(abc.ABC):
 
     Class variables:
         writes_texts: whether it writes queries and passages, or only pairs of texts that are there.
-        by_shard: whether what it makes of a shard follows from that shard; else from all of them.
         uses_model: whether its work is a model's, and a GPU of use.
         shared: names of settings that the run's own of the same name stand in for where they are empty.
     """
 
     name: str
     writes_texts: ClassVar[bool] = True
-    by_shard: ClassVar[bool] = True
     uses_model: ClassVar[bool] = False
     shared: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def by_shard(self) -> bool:
+        """Whether what it makes of a shard follows from that shard and what ``inputs`` tells; else from all shards."""
+        return True
 
     def inputs(self, around: Surroundings) -> Any:
         """What decides the outcome beside settings, seed and parents, for the fingerprint: files by their content.
