@@ -43,13 +43,16 @@ def test_no_is_a_language(tmp_path: Path) -> None:
 
 
 def test_numbers_and_booleans_are_those_of_yaml_1_2(tmp_path: Path) -> None:
-    training = "training: {learning_rate: 1e-3, weight_decay: .5, temperature: 5.E-2, warmup: 0, symmetric: false}\n"
+    training = (
+        "training: {learning_rate: 1e-3, weight_decay: .5, warmup: 0, loss: {temperature: 5.E-2, symmetric: false}}\n"
+    )
     settings = read_yaml(tmp_path, SMALL + training).training
-    assert (settings.learning_rate, settings.weight_decay, settings.temperature) == (1e-3, 0.5, 0.05)
-    assert (settings.warmup, settings.symmetric) == (0.0, False)
+    assert (settings.learning_rate, settings.weight_decay, settings.loss.temperature) == (1e-3, 0.5, 0.05)
+    assert (settings.warmup, settings.loss.symmetric) == (0.0, False)
     assert isinstance(settings.warmup, float)
     assert read_yaml(tmp_path, SMALL, "--training.learning_rate", "2e-5").training.learning_rate == 2e-5
-    assert read_yaml(tmp_path, SMALL + "training: {symmetric: yes}\n").training.symmetric is True  # asked for a boolean
+    asked_for_a_boolean = read_yaml(tmp_path, SMALL + "training: {loss: {symmetric: yes}}\n")
+    assert asked_for_a_boolean.training.loss.symmetric is True
 
 
 def test_dates_stay_strings(tmp_path: Path) -> None:

@@ -121,6 +121,22 @@ def parse_with_options(settings: type[T], parser: ArgumentParser, arguments: Seq
     return settings(**own), {name: value for name, value in values.items() if name not in names}
 
 
+def from_plain(settings: type[T], content: Any) -> T:
+    """Settings from plain values, such as ``dataclasses.asdict`` gives and JSON keeps.
+
+    Raises:
+        SettingsError: if they are no such settings.
+    """
+    if not isinstance(content, dict):
+        raise SettingsError(f"{content!r:.80} is no mapping of settings to values")
+    parser = make_parser(settings, "", "settings")
+    try:
+        parsed = vars(parser.instantiate_classes(parser.parse_object(content)))
+    except (ValueError, TypeError) as error:
+        raise _innermost(error) or SettingsError(_one_line(str(error), parser)) from error
+    return settings(**{field.name: parsed[field.name] for field in dataclasses.fields(settings)})  # type: ignore[arg-type]
+
+
 def _innermost(error: BaseException | None) -> SettingsError | None:
     """The refusal of a settings class behind an error of the parser."""
     while error is not None and not isinstance(error, SettingsError):

@@ -26,7 +26,7 @@ from xlstance.experiment.settings import (
 )
 from xlstance.ranking import matrix_of
 from xlstance.storage import Folder, read_table
-from xlstance.training.settings import TrainingSettings
+from xlstance.training.settings import TrainingSettings, ValidationSettings
 
 ARMS = ["as-it-is", "x-x-mono", "x-y", "hybrid"]
 
@@ -63,7 +63,7 @@ def settings_for(output: Path) -> ExperimentSettings:
         ),
         vocabulary=VocabularySettings(lines=2000),
         training=TrainingSettings(
-            steps=12, batch_size=16, learning_rate=5e-3, validation_every=6, validation_batches=2, log_every=4
+            steps=12, batch_size=16, learning_rate=5e-3, validation=ValidationSettings(every=6, batches=2), log_every=4
         ),
         arms=[
             Arm(name="as-it-is", sampler="none"),

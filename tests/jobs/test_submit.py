@@ -25,7 +25,7 @@ miniature: {languages: 2, concepts: 30, names: 10, train_passages: 60, dev_passa
             arguments: 1}
 sources: [{name: world, format: miniature, split: train}]
 encoder: {kind: static, vocabulary_size: 400, dimension: 16}
-training: {steps: 4, batch_size: 8, validation_every: 0, checkpoint_every: 0, log_every: 2}
+training: {steps: 4, batch_size: 8, validation: {every: 0}, checkpoint_every: 0, log_every: 2}
 arms: [{name: x-x-mono, sampler: x-x-mono}]
 benchmarks: [{name: miniature, format: miniature}]
 cluster: {workers: 2, stream_workers: 1, shards: 1}

@@ -13,12 +13,18 @@ from xlstance.storage import Folder, write_table
 from xlstance.tables import make_table
 from xlstance.training.loop import TrainingRun
 from xlstance.training.plan import SamplerSettings
-from xlstance.training.settings import TrainingSettings
+from xlstance.training.settings import DeepSpeedSettings, LossSettings, TrainingSettings, ValidationSettings
 from xlstance.training.store import prepare_store
 from xlstance.training_data import published
 
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = ("aa", "bb", "cc")
+PARTS = {
+    "sampler": SamplerSettings,
+    "loss": LossSettings,
+    "deepspeed": DeepSpeedSettings,
+    "validation": ValidationSettings,
+}
 
 
 def make_columns(rows, names):
@@ -81,12 +87,16 @@ class World:
         return folder
 
     def run(self, output, *, dropout=0.1, **settings):
-        """A run of a tiny transformer; keywords change its settings."""
-        defaults = {"steps": 6, "batch_size": 16, "validation_every": 0, "checkpoint_every": 2, "log_every": 1}
+        """A run of a tiny transformer; keywords change its settings, those of a part given as a dict."""
+        settings = {"sampler": {"block": 4}, "validation": {"every": 0}, **settings}
+        for name, part in PARTS.items():
+            given = settings.get(name, {})
+            settings[name] = part(**given) if isinstance(given, dict) else given
+        defaults = {"steps": 6, "batch_size": 16, "checkpoint_every": 2, "log_every": 1}
         return TrainingRun(
             arm=Path(output).name,
             seed=3,
-            settings=TrainingSettings(**{**defaults, "sampler": SamplerSettings(block=4), **settings}),
+            settings=TrainingSettings(**{**defaults, **settings}),
             encoder=replace(self.settings, dropout=dropout),
             tokenizer=str(self.vocabulary),
             store=str(self.store),
@@ -96,7 +106,7 @@ class World:
 
     def runs_in_turn(self, folder):
         """Two runs for two processes, the second of which starts from the first one's model."""
-        settings = {"steps": 60, "checkpoint_every": 10, "log_every": 5, "zero_stage": 2}
+        settings = {"steps": 60, "checkpoint_every": 10, "log_every": 5, "deepspeed": {"zero_stage": 2}}
         first = self.run(folder / "first", **settings)
         return [first, replace(self.run(folder / "second", **settings), start=first.output)]
 

@@ -48,8 +48,8 @@ def one_of_two(rank, folder, runs):
 def two_processes(world, tmp_path_factory):
     """Runs of one step at each stage, then of one with checkpoints in sight, trained by two processes."""
     folder = tmp_path_factory.mktemp("two")
-    settings = {"dropout": 0.0, "steps": 1, "warmup": 0.0, "validation_every": 1, "validation_batches": 2}
-    runs = [world.run(folder / f"stage-{stage}", zero_stage=stage, **settings) for stage in STAGES]
+    settings = {"dropout": 0.0, "steps": 1, "warmup": 0.0, "validation": {"every": 1, "batches": 2}}
+    runs = [world.run(folder / f"stage-{stage}", deepspeed={"zero_stage": stage}, **settings) for stage in STAGES]
     torch.multiprocessing.spawn(one_of_two, (folder, runs), nprocs=2)
     return folder, runs
 
@@ -92,7 +92,7 @@ def test_stage_3_partitions_every_parameter(two_processes, world):
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_engine_is_of_the_stage_asked_for(world, tmp_path, stage):
     join_process_group()
-    engine = make_own_engine(world.run(tmp_path, zero_stage=stage, gradient_clipping=0.0), 1)
+    engine = make_own_engine(world.run(tmp_path, deepspeed={"zero_stage": stage, "gradient_clipping": 0.0}), 1)
     assert engine.zero_optimization_stage() == stage
     assert engine.gradient_clipping() == 0
     assert engine.train_batch_size() == 16

@@ -14,8 +14,9 @@ from xlstance.errors import SettingsError, StorageError
 from xlstance.training import loop
 from xlstance.training.batches import BatchReader
 from xlstance.training.loop import learning_rate_share, train
+from xlstance.training.objective import Objective
 from xlstance.training.plan import SamplerSettings
-from xlstance.training.settings import TrainingSettings
+from xlstance.training.settings import DeepSpeedSettings, LossSettings, TrainingSettings, ValidationSettings
 from xlstance.training.store import TrainingStore
 
 STAGES = [0, 1, 2, 3]
@@ -55,7 +56,7 @@ def summary(run):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_resumed_run_ends_with_the_same_bytes(world, tmp_path, stage):
-    settings = {"zero_stage": stage, "validation_every": 3, "patience": 9, "validation_batches": 2}
+    settings = {"deepspeed": {"zero_stage": stage}, "validation": {"every": 3, "patience": 9, "batches": 2}}
     whole, cut = (world.run(tmp_path / name, **settings) for name in ("whole", "cut"))
     train(whole, Keeper(tmp_path / "unused"))
     keeper = Keeper(tmp_path / "kept", stop_at=4)
@@ -84,7 +85,7 @@ def checkpoint(world, tmp_path_factory):
     """A run and a checkpoint of it."""
     folder = tmp_path_factory.mktemp("checkpoint")
     keeper = Keeper(folder, stop_at=4)
-    run = world.run(folder / "run", zero_stage=1)
+    run = world.run(folder / "run", deepspeed={"zero_stage": 1})
     with pytest.raises(StoppedError):
         train(run, keeper)
     return run, folder / "2"
@@ -132,7 +133,7 @@ def reference(world, run, clipping):
     warm, norms = settings.warmup * settings.steps, []
     for step in range(settings.steps):
         batch = reader[step]
-        scores = encoder(batch.queries) @ encoder(batch.passages).T / settings.temperature
+        scores = encoder(batch.queries) @ encoder(batch.passages).T / settings.loss.temperature
         own = torch.eye(len(scores), dtype=torch.bool)
         scores = scores.masked_fill(batch.known & ~own, -math.inf)
         loss = -(scores.log_softmax(1).diagonal() + scores.log_softmax(0).diagonal()).mean() / 2
@@ -162,7 +163,9 @@ def furthest(run, expected):
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("clipping", [0.0, 0.5])
 def test_training_equals_plain_pytorch_with_and_without_clipping(world, tmp_path, stage, clipping):
-    run = world.run(tmp_path / "run", dropout=0.0, steps=5, zero_stage=stage, gradient_clipping=clipping)
+    run = world.run(
+        tmp_path / "run", dropout=0.0, steps=5, deepspeed={"zero_stage": stage, "gradient_clipping": clipping}
+    )
     train(run, ignore)
     expected, norms = reference(world, run, clipping)
     assert min(norms) > 1  # so that clipping at DeepSpeed's own default, 1.0, would show
@@ -173,9 +176,11 @@ def test_training_equals_plain_pytorch_with_and_without_clipping(world, tmp_path
 
 
 def test_early_stopping_keeps_the_weights_of_the_best_validation(world, tmp_path, monkeypatch):
-    losses = iter([3.0, 1.0, 2.0, 1.0, 0.0])
-    monkeypatch.setattr(loop, "mean_over_ranks", lambda value: next(losses))
-    stopped = world.run(tmp_path / "stopped", steps=20, validation_every=2, patience=2, log_every=100, warmup=0.0)
+    losses = iter([3.0, 1.0, 2.0, 1.0])
+    monkeypatch.setattr(Objective, "evaluate", lambda *_: next(losses))
+    stopped = world.run(
+        tmp_path / "stopped", steps=20, validation={"every": 2, "batches": 1, "patience": 2}, log_every=100, warmup=0.0
+    )
     train(stopped, ignore)
     monkeypatch.undo()
     assert [(line["step"], line["validation_loss"]) for line in metrics(stopped)] == [(2, 3), (4, 1), (6, 2), (8, 1)]
@@ -197,9 +202,9 @@ def test_early_stopping_keeps_the_weights_of_the_best_validation(world, tmp_path
 
 
 def test_patience_without_a_worse_validation_trains_all_steps(world, tmp_path, monkeypatch):
-    losses = iter([5.0, 4.0, 0.0, 3.0])  # the third is the last step's own loss
-    monkeypatch.setattr(loop, "mean_over_ranks", lambda value: next(losses))
-    run = world.run(tmp_path / "run", validation_every=2, patience=1, log_every=100)
+    losses = iter([5.0, 4.0, 3.0])
+    monkeypatch.setattr(Objective, "evaluate", lambda *_: next(losses))
+    run = world.run(tmp_path / "run", validation={"every": 2, "batches": 1, "patience": 1}, log_every=100)
     train(run, ignore)
     told = summary(run)
     assert (told["steps"], told["kept_step"], told["validation_loss"]) == (6, 6, 3.0)
@@ -207,7 +212,7 @@ def test_patience_without_a_worse_validation_trains_all_steps(world, tmp_path, m
 
 def test_validation_goes_down_in_training_and_does_not_disturb_it(world, tmp_path):
     plain = world.run(tmp_path / "plain", steps=30, checkpoint_every=0)
-    validated = world.run(tmp_path / "validated", steps=30, checkpoint_every=0, validation_every=10)
+    validated = world.run(tmp_path / "validated", steps=30, checkpoint_every=0, validation={"every": 10})
     for run in (plain, validated):
         train(run, ignore)
     assert weights(plain) == weights(validated)
@@ -219,7 +224,7 @@ def test_validation_goes_down_in_training_and_does_not_disturb_it(world, tmp_pat
 
 
 def test_patience_without_development_pairs_keeps_the_last_weights(world, tmp_path):
-    run = replace(world.run(tmp_path / "run", validation_every=2, patience=1), validation_store="")
+    run = replace(world.run(tmp_path / "run", validation={"every": 2, "patience": 1}), validation_store="")
     train(run, ignore)
     assert (summary(run)["steps"], summary(run)["kept_step"], summary(run)["validation_loss"]) == (6, 6, None)
 
@@ -282,13 +287,25 @@ def test_the_learning_rate_follows_its_schedule(schedule, warmup, steps):
     [
         {"steps": -1},
         {"batch_size": 0},
-        {"temperature": 0.0},
-        {"gradient_clipping": -1.0},
         {"warmup": 1.0},
         {"log_every": 0},
-        {"patience": 2, "validation_every": 0},
     ],
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         TrainingSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        (LossSettings, {"temperature": 0.0}),
+        (DeepSpeedSettings, {"gradient_clipping": -1.0}),
+        (ValidationSettings, {"every": -1}),
+        (ValidationSettings, {"batches": 0}),
+        (ValidationSettings, {"patience": 2, "every": 0}),
+    ],
+)
+def test_settings_of_a_part_out_of_range_are_refused(part, wrong):
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
+        part(**wrong)

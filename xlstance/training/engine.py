@@ -74,10 +74,10 @@ def make_engine(encoder: Encoder, settings: TrainingSettings, world_size: int) -
     config = {
         "train_micro_batch_size_per_gpu": settings.batch_size // world_size,
         "gradient_accumulation_steps": 1,
-        "gradient_clipping": settings.gradient_clipping,  # unset, DeepSpeed clips at 1.0
-        "bf16": {"enabled": settings.precision == "bf16"},
+        "gradient_clipping": settings.deepspeed.gradient_clipping,  # unset, DeepSpeed clips at 1.0
+        "bf16": {"enabled": settings.deepspeed.precision == "bf16"},
         # On a small model ZeRO 3 partitions nothing unless every parameter counts as large.
-        "zero_optimization": {"stage": settings.zero_stage, "stage3_param_persistence_threshold": 0},
+        "zero_optimization": {"stage": settings.deepspeed.zero_stage, "stage3_param_persistence_threshold": 0},
         "zero_allow_untested_optimizer": True,
         "steps_per_print": 10**9,
     }

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from xlstance.encoders import EncoderSettings, load_encoder
@@ -20,9 +19,8 @@ from xlstance.files import sha256_of
 from xlstance.storage import fingerprint
 from xlstance.training.batches import BatchReader, RankBatch, validation_sampler
 from xlstance.training.checkpoint import load_checkpoint, read_state, save_checkpoint
-from xlstance.training.collectives import local_device, mean_over_ranks
 from xlstance.training.engine import encoder_of, join_process_group, make_engine, whole_parameters
-from xlstance.training.loss import info_nce
+from xlstance.training.objective import Objective
 from xlstance.training.settings import TrainingSettings
 from xlstance.training.store import TrainingStore
 
@@ -111,6 +109,7 @@ class _Loop:
         described = replace(run.encoder, model=run.start) if run.start else run.encoder
         encoder = load_encoder(described, tokenizer=run.tokenizer or None, seed=run.seed)
         self._engine = make_engine(encoder, settings, world_size)
+        self._objective = Objective(self._engine, settings, run.seed, rank)
 
         def reader(store: TrainingStore, validation: bool) -> BatchReader:
             return BatchReader(
@@ -145,10 +144,10 @@ class _Loop:
             progress.rows.update(batch.rows)
             last = progress.step == settings.steps
             if progress.step % settings.log_every == 0 or last:
-                self._log({"kind": batch.kind, "loss": mean_over_ranks(loss), "pairs_per_second": self._rate()})
-            if self._is_time(settings.validation_every) or (last and settings.validation_every):
+                self._log({"kind": batch.kind, "loss": loss, "pairs_per_second": self._rate()})
+            if self._is_time(settings.validation.every) or (last and settings.validation.every):
                 self._validate()
-                if settings.patience and progress.worse >= settings.patience:
+                if settings.validation.patience and progress.worse >= settings.validation.patience:
                     break
             if self._is_time(settings.checkpoint_every) and not last:
                 self._checkpoint()
@@ -162,43 +161,20 @@ class _Loop:
         return round(self._progress.step * self._settings.batch_size / self._progress.seconds, 1)
 
     def _step(self, batch: RankBatch) -> float:
+        step = self._progress.step
         for group in self._engine.optimizer.param_groups:
-            group["lr"] = self._settings.learning_rate * learning_rate_share(self._settings, self._progress.step)
-        self._engine.train()
-        loss = self._loss(batch, self._progress.step)
-        self._engine.backward(loss)
-        self._engine.step()
-        return float(loss.detach())
-
-    def _loss(self, batch: RankBatch, step: int) -> torch.Tensor:
-        # DeepSpeed saves no random state: dropout is seeded anew by what identifies this forward pass.
-        seed = np.random.SeedSequence([self._run.seed, step, self._rank]).generate_state(1, np.uint64)[0]
-        torch.manual_seed(int(seed))
-        device = local_device()
-        queries, passages = (
-            {name: tensor.to(device) for name, tensor in inputs.items()} for inputs in (batch.queries, batch.passages)
-        )
-        query_vectors, passage_vectors = self._engine(queries, passages)
-        return info_nce(
-            query_vectors,
-            passage_vectors,
-            batch.known.to(device),
-            batch.answers.to(device) if self._settings.symmetric else None,
-            temperature=self._settings.temperature,
-            rank=self._rank,
-        )
+            group["lr"] = self._settings.learning_rate * learning_rate_share(self._settings, step)
+        return self._objective.train(batch, step)
 
     def _validate(self) -> None:
         if self._validation is None:
             return
-        self._engine.eval()
-        with torch.no_grad():
-            losses = [float(self._loss(self._validation[n], n)) for n in range(self._settings.validation_batches)]
-        loss, progress = mean_over_ranks(sum(losses) / len(losses)), self._progress
+        losses = [self._objective.evaluate(self._validation[n], n) for n in range(self._settings.validation.batches)]
+        loss, progress = sum(losses) / len(losses), self._progress
         self._log({"validation_loss": loss})
         if loss < progress.best_loss:
             progress.best_loss, progress.best_step, progress.worse = loss, progress.step, 0
-            if self._settings.patience:
+            if self._settings.validation.patience:
                 self._save(self._output / _BEST)
         else:
             progress.worse += 1
@@ -238,7 +214,7 @@ class _Loop:
 
     def _finish(self) -> None:
         best = self._output / _BEST
-        kept_best = self._progress.best_step > 0 and bool(self._settings.patience)
+        kept_best = self._progress.best_step > 0 and bool(self._settings.validation.patience)
         if not kept_best:
             self._save(self._output)
         if self._rank == 0:

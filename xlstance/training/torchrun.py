@@ -14,12 +14,10 @@ from typing import Any
 
 import torch.distributed as dist
 
-from xlstance.encoders import EncoderSettings
-from xlstance.errors import StorageError, UserError
+from xlstance.errors import SettingsError, StorageError, UserError
+from xlstance.settings import from_plain
 from xlstance.training.engine import join_process_group
 from xlstance.training.loop import TrainingRun, train
-from xlstance.training.plan import SamplerSettings
-from xlstance.training.settings import TrainingSettings
 
 _LATEST = "latest.json"
 
@@ -47,20 +45,8 @@ def read_runs(path: Path) -> list[TrainingRun]:
         rows = json.loads(path.read_text())
         if not isinstance(rows, list):
             raise TypeError("it holds no list")
-        return [
-            TrainingRun(
-                **{
-                    **row,
-                    "settings": TrainingSettings(
-                        **{**row["settings"], "sampler": SamplerSettings(**row["settings"]["sampler"])}
-                    ),
-                    "encoder": EncoderSettings(**row["encoder"]),
-                    "sources": tuple(row["sources"]),
-                }
-            )
-            for row in rows
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [from_plain(TrainingRun, row) for row in rows]
+    except (OSError, ValueError, TypeError, SettingsError) as error:
         raise StorageError(f"{path} is no list of training runs ({error}); make it with `xlstance prepare`") from error
 
 
