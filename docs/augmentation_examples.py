@@ -2,7 +2,8 @@
 
     python docs/augmentation_examples.py --data ../shared/data
 
-``--data`` holds the word lists, as ``dict/muse/en-de.tsv.gz``; no text comes from there.
+``--data`` holds the word lists, as ``dict/muse/en-de.tsv.gz``; no text comes from there. Questions are paired with
+comments in their own language; their parallels are what the way ``pairing`` finds.
 """
 
 import argparse
@@ -24,8 +25,19 @@ from xlstance.storage import Folder
 
 PAGE = Path(__file__).with_name("augmentation.md")
 BEGIN, END = "<!-- examples -->", "<!-- end of examples -->"
-LANGUAGES = ["ar", "de", "el", "es", "hi", "ru", "th", "tr", "zh"]
-LEXICONS = ["dict/muse/{source}-{lang}.tsv.gz", "dict/wiktionary/{source}-{lang}.tsv.gz"]
+LANGUAGES = ["ar", "de", "el", "es", "fi", "fr", "hi", "it", "ru", "th", "tr", "vi", "zh"]
+ROWS = len(LANGUAGES)  # of a table
+LEXICONS = ["dict/muse/{source}-{lang}.tsv.gz"]
+
+
+def keep_own_language(topical: Path) -> None:
+    """Leaves the pairs of a question and a comment in one language, so that there is something to pair across."""
+    rows = ["query-id\tcorpus-id\tscore"]
+    for file in sorted((topical / "trec").glob("valid.*.qrels")):  # one for the comments of each language
+        lang = file.suffixes[0][1:]
+        judged = (line.split() for line in file.read_text().splitlines())
+        rows += [f"{query}\t{comment}\t{gain}" for query, _, comment, gain in judged if query.startswith(f"{lang}/")]
+    (topical / "qrels" / "valid.tsv").write_text("\n".join(rows) + "\n")
 
 
 def settings(data: str, output: str) -> ExperimentSettings:
@@ -65,7 +77,7 @@ def rows(part: Part, count: int) -> list[str]:
             negative = "".join([texts[name]["text"] for name in named if name in texts][:1])  # some in other shards
             cells = [f"{languages[0]} > {languages[1]}", query["text"], passage["text"], negative]
             made.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return made
+    return made[:: -(-len(made) // ROWS)]  # of all pairs of languages, evenly
 
 
 def main() -> None:
@@ -76,12 +88,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         collection = read_collection(EMBEDDED, BadRows())
         export_collection(Path(scratch) / "exported", collection, ["natural"], name="XL-Stance", licence="CC BY 4.0.")
+        keep_own_language(Path(scratch) / "exported" / "topical")
         parts = preview_parts(settings(given.data, scratch), Folder(scratch), 2)
     lines = []
     for name, part in parts.items():
         if part is not None:
             lines += ["", f"**{name}**", "", "| languages | query | passage | negative |", "|---|---|---|---|"]
-            lines += rows(part, 1)[:12]
+            lines += rows(part, 1)
     text = PAGE.read_text()
     before, _, rest = text.partition(BEGIN)
     PAGE.write_text("\n".join([before + BEGIN, *lines, "", END + rest.partition(END)[2]]))

@@ -10,18 +10,21 @@ import resource
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pyarrow as pa
 import ray
+from ray.exceptions import ActorDiedError
 
 from xlstance.errors import DataError, UserError
 from xlstance.progress import progress_bar
 from xlstance.storage import Folder, ShardFile, find_shard, is_published, publish, write_shard
 
+Done = tuple[int, dict[str, ShardFile], tuple[str, int]]  # index, receipts, worker
+_FRUITLESS = 3  # streams in a row that died before a shard was done
 Work = Callable[[Mapping[str, Any]], Mapping[str, pa.Table]]
 
 
@@ -88,7 +91,8 @@ def run_stream(
         info: facts to keep in every manifest.
 
     Raises:
-        UserError: what a worker's settings or input had wrong; the shards done so far stay.
+        UserError: what a worker's settings or input had wrong, or that workers were killed again and again; the shards
+            done so far stay.
         StorageError: if an output folder holds the result of other settings.
     """
     folders = {output.folder.uri: output for shard in shards for output in shard.outputs.values()}
@@ -102,7 +106,8 @@ def run_stream(
     with progress_bar(total=len(left), initial=len(receipts), desc=label, unit="shard", disable=not left) as bar:
         pending = [index for index in range(len(left)) if index not in receipts]
         pace = _Pace(len(pending), max(workers, 1))
-        for index, written, worker in _run(make_work, left, pending, workers, cpus_per_worker, gpus_per_worker):
+        stream = partial(_run, make_work, left, workers=workers, cpus=cpus_per_worker, gpus=gpus_per_worker)
+        for index, written, worker in _until_done(stream, left, pending, label):
             receipts[index] = written
             bar.set_postfix_str(pace.after(sum(file.rows for file in written.values()), worker), refresh=False)
             bar.update()
@@ -115,17 +120,45 @@ def run_stream(
             publish(output.folder, output.table, stamps[uri], files[uri], info)
 
 
+def _until_done(
+    stream: Callable[[Sequence[int]], Iterator[Done]], shards: Sequence[Shard], pending: Sequence[int], label: str
+) -> Iterator[Done]:
+    """Runs a stream, again if it breaks, for as long as that leads further.
+
+    Ray Data replaces a worker whose process or node is lost, but an actor that was killed by name (``ray.kill``) is
+    gone for good, and the stream with it; what its workers have written is kept by the next.
+    """
+    left, fruitless = list(pending), 0
+    while left:
+        before = len(left)
+        try:
+            for done in stream(tuple(left)):
+                left.remove(done[0])
+                yield done
+        except ActorDiedError as error:
+            for index in tuple(left):
+                if found := shards[index].receipts():
+                    left.remove(index)
+                    yield index, found, _this_worker()
+            fruitless = 0 if len(left) < before else fruitless + 1
+            if fruitless == _FRUITLESS:
+                reason = str(error).strip().splitlines()[-1]  # the lines before it name the actor
+                raise UserError(
+                    f"{label}: its workers died {_FRUITLESS} times in a row before a shard was done "
+                    f"({len(left)} are left: the same command goes on with them): {reason}"
+                ) from error
+
+
 def _run(
     make_work: Callable[[], Work],
     shards: Sequence[Shard],
     pending: Sequence[int],
+    *,
     workers: int,
     cpus: float,
     gpus: float,
-) -> Any:
-    """Yields (index, receipts, worker) as shards are done."""
-    if not pending:
-        return
+) -> Iterator[Done]:
+    """Yields what is done as shards are."""
     if workers == 0:
         work = make_work()
         for index in pending:

@@ -59,8 +59,18 @@ def test_spaces_and_the_mark_at_the_end_do_not_matter():
         "  Should the\u00a0state tax  sugar ?",
         "Should the state tax sugar",
         "should the state tax sugar??",
+        "Should the state tax sugar.?",
     ):
         assert claim_of(question, "en") == plain
+
+
+@pytest.mark.parametrize("lang", [lang for lang in EXAMPLES if lang != "en"])
+def test_a_question_that_is_english_in_part_gives_no_claim(lang):
+    """Word-by-word switching keeps the order of the source, which the rules of the other language would misread."""
+    for question, *_ in EXAMPLES[lang]["claims"]:
+        for words in ("of the bridge", "which", "with"):
+            head, mark = question[:-1].rstrip(), question[-1]
+            assert claim_of(f"{head} {words}{mark}", lang) is None
 
 
 def test_no_expression_runs_away_on_a_text_that_almost_fits():

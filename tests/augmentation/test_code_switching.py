@@ -1,4 +1,5 @@
 import gzip
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -92,9 +93,10 @@ def test_bilingual_makes_a_copy_for_each_language_of_the_pairs_in_the_source_lan
         "tokens": 2 * (2 + 2 + 5 + 1 + 3), "drawn/de": 13, "replaced/de": 11, "drawn/zh": 13, "replaced/zh": 9
     }  # fmt: skip
     assert settings().summary(made.counts) == {
-        "switch_ratio": pytest.approx(20 / 26), "out_of_lexicon": pytest.approx({"de": 2 / 13, "zh": 4 / 13})
+        "switch_ratio": pytest.approx(20 / 26), "out_of_lexicon": pytest.approx({"de": 2 / 13, "zh": 4 / 13}),
+        "foreign_translations": {},
     }  # fmt: skip
-    assert settings().summary({}) == {"switch_ratio": 0.0, "out_of_lexicon": {}}
+    assert settings().summary({}) == {"switch_ratio": 0.0, "out_of_lexicon": {}, "foreign_translations": {}}
 
 
 def test_multilingual_makes_one_copy_labelled_mul(shard):
@@ -160,7 +162,8 @@ def write_lists(tmp_path, lists):
         (tmp_path / name).write_bytes(gzip.compress(text.encode()))
 
 
-def plain(lexicons):
+def plain(read):
+    lexicons, _ = read
     return {lang: {word: list(found) for word, found in lexicon.items()} for lang, lexicon in lexicons.items()}
 
 
@@ -177,6 +180,22 @@ def test_lexicons_merge_the_files_that_are_there(tmp_path):
             read()
     with pytest.raises(DataError, match=r"no lexicon for de: .*lexicons is empty"):
         settings(languages=["de"]).inputs(around(tmp_path))
+
+
+def test_what_a_lexicon_loses_is_counted_once_for_all_shards(tmp_path, parent):
+    russian = "cat\tкот\nhouse\tдом\nthe\tэтот\ncat\tneko\nhouse\tבית\nwhat\tque\nhouse\tздание\n"
+    write_lists(tmp_path, {"a/en-ru.tsv.gz": russian, "a/en-de.tsv.gz": "cat\tKatze\n"})
+    way, where = settings(languages=["de", "ru"], lexicons=["a/en-{lang}.tsv.gz"]), around(tmp_path, parent)
+    assert read_lexicons(way, where)[1] == {"foreign/ru/HEBREW": 1, "foreign/ru/LATIN": 2}
+    way.before(where)
+    work, counts = way.work(where), Counter()
+    for index in range(2):
+        pairs, queries, passages = read_shard_of(where.parents, index)
+        made = work(Part(pairs=pairs, queries=queries, passages=passages, index=index, count=2))
+        counts.update(made.counts)
+    assert "what этот кот дом" not in made.queries["text"].to_pylist()  # "que" is gone, "is" was never there
+    assert "what is этот кот дом" in made.queries["text"].to_pylist()
+    assert way.summary(counts)["foreign_translations"] == {"ru": {"HEBREW": 1, "LATIN": 2}}
 
 
 def test_the_fingerprint_follows_what_the_lists_hold(tmp_path):

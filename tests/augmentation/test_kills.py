@@ -1,4 +1,4 @@
-"""What a killed worker, node or driver leaves behind: nothing lost, nothing doubled, and only the rest done again."""
+"""What a killed worker, actor, node or driver leaves behind: nothing lost or doubled, and only the rest done again."""
 
 import os
 import random
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,17 +54,40 @@ def content(folder: Path) -> dict[str, bytes]:
 class Run:
     """The program in a process of its own, and what can be seen of it."""
 
-    def __init__(self, source: Path, root: Path, *address: str) -> None:
+    def __init__(self, source: Path, root: Path) -> None:
         self.output, self._log = root / "out", root / "log"
-        self._command = [sys.executable, str(PROGRAM), str(source), str(self.output), str(self._log), *address]
+        self._command = [sys.executable, str(PROGRAM), str(source), str(self.output), str(self._log)]
+        self.process: subprocess.Popen[str]
 
-    def start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def start(self, *address: str) -> subprocess.Popen[str]:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen([*self._command, *address], text=True, **pipes)
+        return self.process
 
-    def begun(self) -> list[tuple[int, int]]:
-        """(shard, process) in the order in which they were begun."""
+    def stop(self) -> None:
+        with self.process:
+            self.process.kill()
+
+    def kill_actor(self) -> str:
+        """Kills the actor that was the last to begin a shard; returns its id."""
+        end = time.monotonic() + 120
+        while True:
+            _, process, actor = self.begun()[-1]
+            if Path(f"/proc/{process}").exists():
+                break
+            # It ended with the stream of an actor that was killed before; the next stream's actors are on their way.
+            assert time.monotonic() < end, "no actor is alive"
+            time.sleep(0.02)
+        print(actor, file=self.process.stdin, flush=True)
+        while Path(f"/proc/{process}").exists():
+            assert time.monotonic() < end, f"{actor} is still alive"
+            time.sleep(0.02)
+        return actor
+
+    def begun(self) -> list[tuple[int, int, str]]:
+        """(shard, process, actor) in the order in which they were begun."""
         lines = self._log.read_text().splitlines() if self._log.exists() else []
-        return [(int(shard), int(process)) for shard, process in map(str.split, lines)]
+        return [(int(shard), int(process), actor) for shard, process, actor in map(str.split, lines)]
 
     def committed(self) -> int:
         return len(list((self.output / "pairs").glob("*.parquet")))
@@ -73,6 +97,13 @@ class Run:
         while len(self.begun()) < count:
             assert time.monotonic() < end, f"{len(self.begun())} of {count} shards begun"
             time.sleep(0.02)
+
+
+@pytest.fixture
+def run(source: Path, tmp_path: Path) -> Iterator[Run]:
+    run = Run(source, tmp_path)
+    yield run
+    run.stop()
 
 
 def moments(seed: int) -> list[tuple[int, float]]:
@@ -86,11 +117,11 @@ def check_finished(run: Run, undisturbed: dict[str, bytes], lost: int) -> None:
     assert content(run.output) == undisturbed
     again = len(run.begun()) - SHARDS
     assert 0 <= again <= lost, run.begun()
-    assert {shard for shard, _ in run.begun()} == set(range(SHARDS))
+    assert {shard for shard, *_ in run.begun()} == set(range(SHARDS))
 
 
-def test_a_killed_driver_goes_on_where_it_stood(tmp_path: Path, source: Path, undisturbed: dict[str, bytes]) -> None:
-    run, seen = Run(source, tmp_path), [0]
+def test_a_killed_driver_goes_on_where_it_stood(run: Run, undisturbed: dict[str, bytes]) -> None:
+    seen = [0]
     for more, pause in moments(1):
         process = run.start()
         run.wait_until_begun(len(run.begun()) + more)
@@ -108,8 +139,7 @@ def test_a_killed_driver_goes_on_where_it_stood(tmp_path: Path, source: Path, un
     assert len(run.begun()) == before  # a finished stage does nothing
 
 
-def test_killed_workers_are_replaced(tmp_path: Path, source: Path, undisturbed: dict[str, bytes]) -> None:
-    run = Run(source, tmp_path)
+def test_killed_workers_are_replaced(run: Run, undisturbed: dict[str, bytes]) -> None:
     process = run.start()
     killed: set[int] = set()
     for more, pause in moments(2):
@@ -126,14 +156,30 @@ def test_killed_workers_are_replaced(tmp_path: Path, source: Path, undisturbed: 
     check_finished(run, undisturbed, lost=KILLS)
 
 
-def test_killed_nodes_are_replaced(tmp_path: Path, source: Path, undisturbed: dict[str, bytes]) -> None:
+def test_killed_actors_are_replaced_by_another_stream(run: Run, undisturbed: dict[str, bytes]) -> None:
+    # Ray Data never replaces an actor that was killed by name: its stream fails, and the stage begins another.
+    process, killed, seen = run.start(), set[str](), [0]
+    for more, pause in moments(4):
+        run.wait_until_begun(len(run.begun()) + more)
+        time.sleep(pause)
+        assert process.poll() is None, "it ended before the last kill"
+        killed.add(run.kill_actor())
+        seen.append(run.committed())
+        assert seen[-2] <= seen[-1] < SHARDS
+    assert seen[-1] > 0
+    assert process.wait(240) == 0
+    assert len(killed) == KILLS
+    # The shard of the other worker is lost too, when its stream fails.
+    check_finished(run, undisturbed, lost=2 * KILLS)
+
+
+def test_killed_nodes_are_replaced(run: Run, undisturbed: dict[str, bytes]) -> None:
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
         nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
-        run = Run(source, tmp_path, cluster.address)
-        process = run.start()
+        process = run.start(cluster.address)
         for more, pause in moments(3):
             run.wait_until_begun(len(run.begun()) + more)
             time.sleep(pause)

@@ -1,94 +1,24 @@
 import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
+from paired_world import GROUPS, PAIR, SWITCH, files, publish, rows, run, world, write_lexicons
 
-from xlstance.augmentation.code_switching import CodeSwitching
 from xlstance.augmentation.pairing import Pairing
-from xlstance.augmentation.stage import COUNTS, Augmentation, augment
+from xlstance.augmentation.stage import COUNTS, Augmentation
 from xlstance.augmentation.way import Made, Part, Surroundings
 from xlstance.collection import TrainingSet
 from xlstance.errors import DataError, SettingsError, StorageError
 from xlstance.storage import Folder, read_manifest, read_table
-from xlstance.tables import make_table
-from xlstance.training_data import TrainingData, publish_source, published, read_shard_of
-
-GROUPS = 30
-LEXICONS = {"de": "the\tdie\ncat\tkatze\nsees\tsieht\n", "fi": "cat\tkissa\nsees\tnäkee\n"}
-SWITCH = Augmentation(
-    of=["world"], code_switching=CodeSwitching(name="cs", languages=["de", "fi"], lexicons=["en-{lang}.tsv"], p=0.6)
-)
-PAIR = Augmentation(of=["world", "cs"], pairing=Pairing(name="cross"))
-
-
-def world(linked: bool = False) -> TrainingSet:
-    """Thirty groups told in en, de and fi, a question each in en and de; pairs in en and de.
-
-    Args:
-        linked: the question of group 0 is answered by the passages of groups 1 to 5 too.
-    """
-    passages = [(group, lang) for group in range(GROUPS) for lang in ("en", "de", "fi")]
-    queries = [(group, lang) for group, lang in passages if lang != "fi"]
-    links = [(group, group, lang) for group, lang in queries]
-    if linked:
-        links += [(0, group, lang) for group in range(1, 6) for lang in ("en", "de")]
-    return TrainingSet(
-        passages=make_table(
-            "passages",
-            {
-                "passage_id": [f"p{group}-{lang}" for group, lang in passages],
-                "lang": [lang for _, lang in passages],
-                "text": [f"the cat {group} sees the dog in {lang}" for group, lang in passages],
-                "group_id": [f"article-{group}" for group, _ in passages],
-            },
-        ),
-        queries=make_table(
-            "queries",
-            {
-                "query_id": [f"q{group}-{lang}" for group, lang in queries],
-                "lang": [lang for _, lang in queries],
-                "text": [f"who sees the cat {group} in {lang}" for group, lang in queries],
-                "group_id": [f"question-{group}" for group, _ in queries],
-            },
-        ),
-        pairs=make_table(
-            "pairs",
-            {
-                "pair_id": [f"{q}-{p}-{lang}" for q, p, lang in links],
-                "query_id": [f"q{q}-{lang}" for q, _, lang in links],
-                "passage_id": [f"p{p}-{lang}" for _, p, lang in links],
-                "source": ["world"] * len(links),
-            },
-        ),
-    )
+from xlstance.training_data import TrainingData, read_shard_of
 
 
 @pytest.fixture
 def lexicons(tmp_path: Path) -> Path:
-    folder = tmp_path / "lexicons"
-    folder.mkdir()
-    for lang, text in LEXICONS.items():
-        (folder / f"en-{lang}.tsv").write_text(text, encoding="utf-8")
-    return folder
-
-
-def publish(folder: Path, source: TrainingSet, shards: int = 4, stamp: str = "stamp") -> TrainingData:
-    publish_source(Folder(folder), source.stream, stamp, shards)
-    return published(Folder(folder), "world")
-
-
-def run(
-    augmentation: Augmentation, parents: list[TrainingData], folder: Path, lexicons: Path, workers: int = 0
-) -> TrainingData:
-    place = Folder(folder) / augmentation.name
-    return augment(
-        augmentation,
-        Surroundings(parents=tuple(parents), folder=place, data=str(lexicons), seed=1, workers=workers),
-    )
+    return write_lexicons(tmp_path / "lexicons")
 
 
 def switched_at_once(source: TrainingSet, lexicons: Path) -> Made:
@@ -106,21 +36,10 @@ def both(
     return data, switched, run(pairing, [data, switched], root, lexicons, workers)
 
 
-def rows(folder: Folder, table: str) -> list[dict[str, Any]]:
-    """All rows, each once, in the order of their ids."""
-    found = read_table(folder, table)
-    unique = {row[found.column_names[0]]: row for row in found.to_pylist()}
-    return [unique[key] for key in sorted(unique)]
-
-
-def files(data: TrainingData) -> list[str]:
-    return [file.name for file in read_manifest(data.pairs).files]
-
-
 @pytest.mark.parametrize("linked", [False, True])
 def test_the_same_rows_come_out_for_any_number_of_shards(tmp_path: Path, lexicons: Path, linked: bool) -> None:
     runs = [both(tmp_path / str(shards), lexicons, world(linked), shards) for shards in (1, 4)]
-    for one, four in zip(*(run[1:] for run in runs), strict=True):
+    for one, four in zip(*(made[1:] for made in runs), strict=True):
         assert (one.shards, four.shards) == (1, 4)
         assert one.rows == four.rows > 0
         assert rows(one.pairs, "pairs") == rows(four.pairs, "pairs")
@@ -239,7 +158,9 @@ def test_what_was_switched_is_published(tmp_path: Path, lexicons: Path) -> None:
     switched = run(SWITCH, [data], tmp_path, lexicons)
     path = tmp_path / "cs" / COUNTS
     content = json.loads(path.read_text())
-    assert content == {"counts": {**made.counts, "made": switched.rows}, **SWITCH.way.summary(made.counts)}
+    settings = {"of": ["world"], "code_switching": asdict(SWITCH.code_switching)}
+    counts = {**made.counts, "made": switched.rows}
+    assert content == {"counts": counts, **SWITCH.way.summary(made.counts), "settings": settings}
     # The German lexicon has "the" too.
     assert 0 < content["out_of_lexicon"]["de"] < content["out_of_lexicon"]["fi"] < 1
     # The counts are kept in the shards, so a job killed before it added them up still can.

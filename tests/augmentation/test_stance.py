@@ -348,6 +348,7 @@ def test_a_file_that_does_not_fit_is_refused_before_any_work(own, method, tmp_pa
         ("en", "Oh! she said that to me. Then she left.", 20, "Oh! she said that…"),
         ("de", "Am 3. Mai regnete es. Dann nicht.", 25, "Am 3. Mai regnete es."),
         ("en", "Rain fell. The rest has none", 100, "Rain fell. The rest has none."),
+        ("en", "Rain fell.[2][citation needed]", 100, "Rain fell.[2][citation needed]"),
         ("en", "A heading without a stop", 100, "A heading without a stop."),
         ("en", "\ufeffOne\n two,", 100, "One two."),
         ("en", "one two three four five six", 20, "one two three four…"),

@@ -28,6 +28,7 @@ LEXICONS = {
     "zh": entries(the=["这"], cat=["猫"], sees=["看"])
     | {"我": {"吾": 1.0}, "爱": {"愛": 1.0}, "new york": {"纽约": 1.0}},
     "ja": entries(the=["その"]),
+    "tr": entries(inside=["içinde"], well=["iyi", "ılık"]),
     "xx": {"क़िला": {"fort": 1.0}, "क": {"K": 1.0}, "cat": {"": 1.0, "ßa": 0.5}},
 }
 
@@ -49,6 +50,7 @@ def switch(text, lang="de", p=1.0, identity="t", seed=0, **options):
         ("Don't DON’T don't'", "de", "Nicht NICHT nicht'"),
         ("'the' the's 3'the", "de", "'die' the's 3'die"),
         ("Straße STRASSE straße", "de", "Weg WEG Weg"),
+        ("Inside INSIDE inside, Well", "tr", "İçinde İÇİNDE içinde, İyi"),
         ("the cat sees", "zh", "这猫看"),
         ("the, cat", "zh", "这, 猫"),
         ("the red cat sees it", "zh", "这 red 猫看 it"),

@@ -1,19 +1,23 @@
 """The ready recipes over the built-in world: each makes what it says, of every language, with nothing left to set."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from xlstance import streams
 from xlstance.augmentation.code_switching import CodeSwitching
 from xlstance.augmentation.induced_lexicon import InducedLexicon
-from xlstance.augmentation.stage import COUNTS, Augmentation, augment
+from xlstance.augmentation.stage import COUNTS, Augmentation, augment_below
 from xlstance.augmentation.stance import Stance
 from xlstance.corpora.miniature import MiniatureSettings, stance_wordings
 from xlstance.corpora.registry import Source
-from xlstance.errors import SettingsError
+from xlstance.errors import SettingsError, StorageError
+from xlstance.experiment import corpora, run
 from xlstance.experiment.audit import find_leaks, open_index, summary_of
 from xlstance.experiment.augmentations import parents_of, prepare
 from xlstance.experiment.corpora import publish_benchmarks, publish_sources
@@ -72,8 +76,14 @@ def make_all(settings: ExperimentSettings) -> dict[str, TrainingData]:
     for augmentation in settings.augmentations:
         parents = [data[name] for name in parents_of(augmentation, settings)]
         prepared, around = prepare(augmentation, settings, root, parents)
-        data[augmentation.name] = augment(prepared, replace(around, workers=0))
+        data[augmentation.name] = augment_below(prepared, replace(around, workers=0))
     return data
+
+
+def folder_of(output, name: str) -> Folder:
+    """The one folder of an augmentation, whose name ends in a fingerprint of its settings."""
+    (found,) = [path for path in (Path(output) / "augmented").iterdir() if path.name.rpartition("-")[0] == name]
+    return Folder(found)
 
 
 def rows(folders, table: str) -> dict[str, dict]:
@@ -110,7 +120,7 @@ def test_a_recipe_makes_what_it_says(recipe, config, output):
                 (negative,) = row["negatives"]
                 assert passages[negative["passage_id"]]["lang"] == passages[row["passage_id"]]["lang"]
                 assert negative["passage_id"] != row["passage_id"]
-            counts = json.loads((Folder(output) / "augmented" / augmentation.name).read(COUNTS))
+            counts = json.loads(folder_of(output, augmentation.name).read(COUNTS))
             assert counts["counts"] == {"claims": 0, "made": len(made), **counts["counts"]}
             assert counts["counts"]["pairs"] == len(made) // 2
             assert not [key for key in counts["counts"] if key.startswith("left_out")]
@@ -121,8 +131,77 @@ def test_the_job_publishes_the_same(config, output, ray_session, tmp_path, capsy
     assert f"stance-mono: {MONO['stance-mono']} pairs in" in capsys.readouterr().out
     make_all(read(config, output, "--recipe", "mono"))
     for name, table in product(MONO, ("queries", "passages", "pairs")):
-        one, other = (Folder(root) / "augmented" / name / table for root in (output, tmp_path / "job"))
+        one, other = (folder_of(root, name) / table for root in (output, tmp_path / "job"))
         assert rows([one], table) == rows([other], table)
+
+
+CHAIN = """
+augmentations:
+- code_switching: {{name: switched, p: {p}}}
+- {{of: [world, switched], pairing: {{name: paired}}}}
+- sampling: {{name: beside, pairs: 10}}
+"""
+EXPERIMENT = ["--benchmarks=[{name: facts, format: miniature}]", "--arms=[{name: as-it-is, sampler: none}]"]
+
+
+def files_of(folder: Path) -> dict[str, int]:
+    """When each file that a job leaves as it is was written: not its notes, nor the dictionary that it brings along."""
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    notes = ("events.jsonl", "leakage.json", "corpora/lexicons/")
+    return {name: path.stat().st_mtime_ns for name, path in files.items() if not name.startswith(notes)}
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """Jobs without Ray, which would take most of their time."""
+    through_ray = streams._run
+    monkeypatch.setattr(run, "ray_session", lambda cpus: nullcontext())
+    monkeypatch.setattr(
+        streams,
+        "_run",
+        lambda work, shards, pending, workers, *per_worker: through_ray(work, shards, pending, 0, *per_worker),
+    )
+
+
+@pytest.mark.parametrize("leaking", [0, 1])
+def test_a_changed_setting_is_made_beside_what_an_experiment_has(
+    leaking, config, tmp_path, in_process, monkeypatch, capsys
+):
+    # What leaks is published once more, without its leaks, and descendants are made of that: here as if all did.
+    monkeypatch.setattr(
+        corpora, "summary_of", lambda found: {"by_source": {name: {"leaking": leaking} for name in found}}
+    )
+    output = tmp_path / "out"
+
+    def arguments(p: float) -> list[str]:
+        chain = tmp_path / f"{p}.yaml"
+        chain.write_text(CHAIN.format(p=p))
+        return ["--config", str(config), "--config", str(chain), f"--output={output}", "--leakage=drop", *EXPERIMENT]
+
+    def made(p: float) -> dict[str, str]:
+        """The folders of the augmentations' pairs, as the job prints them."""
+        run_job("augment", arguments(p))
+        lines = [line for line in capsys.readouterr().out.splitlines() if " pairs in " in line and "augmented" in line]
+        return {line.partition(":")[0]: line.partition(" pairs in ")[2] for line in lines}
+
+    first = made(0.5)
+    assert list(first) == ["switched", "paired", "beside"]
+    assert all((Path(folder) / "manifest.json").is_file() for folder in first.values())
+    assert first["switched"].endswith("/clean/switched/pairs") == bool(leaking)
+    run._claim_root(parse(ExperimentSettings, make_parser(ExperimentSettings, "", ""), arguments(0.5)), Folder(output))
+    before = files_of(output)
+    second = made(0.3)
+    after = files_of(output)
+    assert second["beside"] == first["beside"]
+    assert after.items() >= before.items()
+    places = [second[name].removeprefix(f"{output}/").split("/")[:2] for name in ("switched", "paired")]
+    assert {tuple(name.split("/")[:2]) for name in after.keys() - before.keys()} == set(map(tuple, places))
+    assert made(0.5) == first
+    assert files_of(output) == after
+    # The experiment's own results are still those of its settings.
+    with pytest.raises(StorageError, match=r"other settings \(augmentations\)"):
+        run_job("experiment", arguments(0.3))
+    assert files_of(output) == after
 
 
 def test_no_recipe_leaks_the_benchmarks_of_the_world(config, output, tmp_path):

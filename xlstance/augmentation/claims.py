@@ -14,9 +14,11 @@ from typing import Any
 
 import yaml
 
-_BEFORE, _AFTER = ' ¿"“«', " ?？؟;;"  # what a question begins and ends with; the two last are Greek question marks
+_BEFORE, _AFTER = ' ¿"“«', " .?？؟;;"  # what a question begins and ends with; the two last are Greek question marks
 _LONGEST = 300  # characters; beyond, a question has more clauses than a rule can see
 _SENTENCES = re.compile(r"[?？؟!！。]|[.;]\s")  # inside, they part sentences: too much for a rule
+# Words of a question that was switched from English in part: its order is not that of the language of its rules.
+_ENGLISH = re.compile(r"\b(?:the|of|and|which|what|who|how|with)\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +57,15 @@ def claim_of(question: str, lang: str) -> Claim | None:
         lang: its language.
 
     Returns:
-        The claim; None if no rule of the language fits (it asks who, what or when; it is hard to parse), or the
-        language has no rules.
+        The claim; None if no rule of the language fits (it asks who, what or when; it is hard to parse; it is English
+        in part), or the language has no rules.
     """
     own = _languages().get(lang)
     body = " ".join(question.split()).lstrip(_BEFORE).rstrip(_AFTER)
     if own is None or not 0 < len(body) <= _LONGEST or _SENTENCES.search(body):
         return None
     body = _lower(body[0], lang) + body[1:]
-    if own.never.search(body):
+    if own.never.search(body) or (lang != "en" and _ENGLISH.search(body)):
         return None
     for rule in own.rules:
         match = rule.question.fullmatch(body)

@@ -77,7 +77,13 @@ def strings_between(borders: npt.NDArray[np.integer], utf8: pa.Buffer) -> pa.Str
 
 def fold(text: str) -> str:
     """A text as words are compared: case folded, white space as spaces, apostrophes straight."""
-    return "".join(map(_fold_character, text))
+    return text.casefold() if text.isascii() and text.isprintable() else text.casefold().translate(_plain())
+
+
+@cache
+def _plain() -> dict[int, str]:
+    """White space and apostrophes as they are folded."""
+    return {code: _fold_character(chr(code)) for code in range(0x110000) if chr(code).isspace() or code in APOSTROPHES}
 
 
 def ranges(starts: Numbers, lengths: Numbers) -> Numbers:

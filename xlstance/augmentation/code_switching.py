@@ -7,7 +7,7 @@ A word without translation stays. Their lexicon comes from aligned word vectors,
 serve as well.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xlstance.augmentation.foreign_scripts import drop_foreign
 from xlstance.augmentation.induced_lexicon import InducedLexicon, frequent_words, induce_lexicon
 from xlstance.augmentation.lexicon import (
     Lexicon,
@@ -125,40 +126,60 @@ class CodeSwitching(Way):
 
     def work(self, around: Surroundings) -> Work:
         """See ``switch_pairs``."""
-        switcher = Switcher(
-            read_lexicons(self, around), p=self.p, seed=around.seed, unit=self.unit, translation=self.translation
-        )
-        return partial(switch_pairs, settings=self, switcher=switcher)
+        lexicons, foreign = read_lexicons(self, around)
+        switcher = Switcher(lexicons, p=self.p, seed=around.seed, unit=self.unit, translation=self.translation)
+        return partial(switch_pairs, settings=self, switcher=switcher, foreign=foreign)
 
     def summary(self, counts: Mapping[str, int]) -> dict[str, Any]:
-        """The share of words that were replaced; by language, of the words drawn, the share without a translation."""
+        """Ratios of the counts, and the translations that the lexicons lost.
+
+        Args:
+            counts: see ``switch_pairs``.
+
+        Returns:
+            ``switch_ratio``, the share of words that were replaced; ``out_of_lexicon``, by language, of the words
+            drawn, the share without a translation; ``foreign_translations``, by language and script, how many were left
+            out of the lexicon.
+        """
         drawn = {key.removeprefix("drawn/"): count for key, count in counts.items() if key.startswith("drawn/")}
         replaced = {lang: counts.get(f"replaced/{lang}", 0) for lang in drawn}
         tokens = counts.get("tokens", 0)
+        foreign: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        for key in counts:
+            if key.startswith("foreign/"):
+                _, lang, script = key.split("/")
+                foreign[lang][script] = counts[key]
         return {
             "switch_ratio": sum(replaced.values()) / tokens if tokens else 0.0,
             "out_of_lexicon": {lang: 1 - replaced[lang] / count for lang, count in drawn.items()},
+            "foreign_translations": dict(foreign),
         }
 
 
-def read_lexicons(settings: CodeSwitching, around: Surroundings) -> dict[str, Lexicon]:
+def read_lexicons(settings: CodeSwitching, around: Surroundings) -> tuple[dict[str, Lexicon], dict[str, int]]:
     """The lexicon of each target language: of the word lists, then of titles, then of an encoder.
+
+    Returns:
+        The lexicons, without translations in foreign scripts (``drop_foreign``); ``foreign/ar/HEBREW``, how many of
+        these there were.
 
     Raises:
         DataError: if a language has no word list and none is made, or a file is broken, or a lexicon has no entry.
     """
-    lexicons = {}
+    lexicons: dict[str, Lexicon] = {}
+    lost: dict[str, int] = {}
     for lang in settings.languages:
         parts = [read_lexicon(_files(settings, lang, around.data), reverse=settings.reverse)]
         made = [name for name, wanted in ((_TITLES, settings.titles), (_INDUCED, settings.induced)) if wanted]
         parts += [unpack_lexicon(around.folder, name.format(lang)) for name in made]
-        lexicons[lang] = merge_lexicons(parts)
+        lexicons[lang], foreign = drop_foreign(merge_lexicons(parts))
+        lost |= {f"foreign/{lang}/{script}": count for script, count in sorted(foreign.items())}
         if not lexicons[lang]:
             raise DataError(
                 f"the lexicon for {lang} has no entry: the texts that {settings.name} is applied to have no titles, or "
                 f"no words with spaces between them, in both {settings.source_language} and {lang}; name a word list"
             )
-    return lexicons
+    return lexicons, lost
 
 
 def _files(settings: CodeSwitching, lang: str, data: str) -> list[Path]:
@@ -185,13 +206,16 @@ def _texts_in(around: Surroundings, lang: str) -> Iterator[str]:
             yield from texts.filter(pc.equal(texts["lang"], lang))["text"].to_pylist()
 
 
-def switch_pairs(part: Part, *, settings: CodeSwitching, switcher: Switcher) -> Made:
+def switch_pairs(
+    part: Part, *, settings: CodeSwitching, switcher: Switcher, foreign: Mapping[str, int] | None = None
+) -> Made:
     """Switches the pairs of one shard.
 
     Args:
         part: the shard; the pairs whose two texts are in the source language are switched, the others left out.
         settings: what to switch, and into what.
         switcher: switches texts.
+        foreign: what the lexicons lost (see ``read_lexicons``).
 
     Returns:
         The new texts and pairs alone, and what was replaced (see ``Switcher.switch``). A text that several pairs share
@@ -214,6 +238,8 @@ def switch_pairs(part: Part, *, settings: CodeSwitching, switcher: Switcher) -> 
     if settings.mode == "multilingual":
         targets = {MULTIPLE: settings.languages}
     counts: Counter[str] = Counter()
+    if part.index == 0 and foreign:  # the lexicons are the same for all shards, whose counts are added up
+        counts.update(foreign)
     switched = {}
     for name, left_alone in (("queries", "passage"), ("passages", "query")):
         used = np.unique(rows[name][chosen]) if settings.side != left_alone else np.empty(0, np.int64)

@@ -29,6 +29,7 @@ _NONE = -1
 _BASE, _ODD = 0x9E3779B97F4A7C15, np.uint64(0xD1342543DE82EF95)
 _MEANING, _MEANINGS = np.uint64(28), np.uint64((1 << 28) - 1)  # lower bits of a slot, for what a hash stands for
 _SPARE = 4  # slots for each key
+_DOTTED = frozenset({"az", "crh", "tr"})  # languages whose capital of i keeps its dot
 
 
 class LexiconIndex:
@@ -53,7 +54,8 @@ class LexiconIndex:
         checks = [np.empty(0, np.uint64)]
         shares: list[list[float]] = []
         translations: list[str] = []
-        for salt, lexicon in zip(self._salts, lexicons.values(), strict=True):
+        raised: list[str] = []  # the same, ready for capitals
+        for salt, (lang, lexicon) in zip(self._salts, lexicons.items(), strict=True):
             own = _usable(list(lexicon), unit)
             split = split_words(own)
             keys += [(mix(h + salt), np.where(e < 0, _NONE, e + len(shares))) for h, e in _beginnings(split)]
@@ -61,6 +63,8 @@ class LexiconIndex:
             for word in own:
                 shares.append(shares_of(list(lexicon[word].values()), translation))
                 translations += islice(lexicon[word], len(shares[-1]))
+            added = islice(translations, len(raised), None)
+            raised += (text.replace("i", "İ") for text in added) if lang.partition("-")[0] in _DOTTED else added
         self._table = _HashTable(keys)
         self.grows = self._table.grows
         self.chooses = len(translations) > len(shares)
@@ -68,8 +72,8 @@ class LexiconIndex:
         # All as they are before all in capitals: what is asked for most often lies close together.
         spelt = [
             translations,
-            [text[:1].upper() + text[1:] for text in translations],
-            [t.upper() for t in translations],
+            [big[:1].upper() + text[1:] for text, big in zip(translations, raised, strict=True)],
+            [text.upper() for text in raised],
         ]
         places = {text: place for place, text in enumerate(dict.fromkeys(chain(["", " "], *spelt)))}
         self.spellings = pa.array(list(places), pa.string())

@@ -1,9 +1,10 @@
 """The augmentation stage: every way of augmentation over the shards of published pairs, streamed by Ray Data."""
 
 import json
+import posixpath
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -67,20 +68,49 @@ class Augmentation:
             raise SettingsError(f"an augmentation (of {', '.join(self.of)}) needs exactly one of " + ", ".join(ways))
 
     @property
+    def kind(self) -> str:
+        """The field of the way that is set."""
+        return next(entry.name for entry in fields(self) if isinstance(getattr(self, entry.name), Way))
+
+    @property
     def way(self) -> Way:
         """The settings of the way that is set."""
-        return next(way for entry in fields(self) if isinstance(way := getattr(self, entry.name), Way))
+        way: Way = getattr(self, self.kind)
+        return way
 
     def with_way(self, way: Way) -> "Augmentation":
         """The same with other settings of its way."""
-        (name,) = (entry.name for entry in fields(self) if getattr(self, entry.name) is self.way)
-        changed: dict[str, Any] = {name: way}
+        changed: dict[str, Any] = {self.kind: way}
         return replace(self, **changed)
 
     @property
     def name(self) -> str:
         """The augmentation's name: its pairs form a source of this name."""
         return self.way.name
+
+
+def augment_below(augmentation: Augmentation, around: Surroundings) -> TrainingData:
+    """Applies an augmentation in a folder that its settings name, so that other settings lie beside them.
+
+    The folder's name is that of the augmentation and a fingerprint of settings, inputs, seed and the parents' folders.
+    Since theirs say the same of them, what descends from something changed is made anew, and what does not is found.
+    The parents' rows are left out: of a source that has changed, only the shards that differ are then to be done.
+
+    Args:
+        augmentation: what to do.
+        around: as of ``augment``; the folder is the one below which all augmentations lie.
+
+    Returns:
+        What ``augment`` returns.
+
+    Raises:
+        UserError: what ``augment`` finds wrong.
+    """
+    inputs = fingerprint(augmentation.way.inputs(around))
+    # Relative, so that a run in another output folder, or one that was moved, has the same names.
+    parents = [posixpath.relpath(parent.pairs.path, around.folder.path) for parent in around.parents]
+    own = fingerprint(augmentation, inputs, around.seed, parents)[:8]
+    return _augment(augmentation, replace(around, folder=around.folder / f"{augmentation.name}-{own}"), inputs)
 
 
 def augment(augmentation: Augmentation, around: Surroundings) -> TrainingData:
@@ -95,11 +125,15 @@ def augment(augmentation: Augmentation, around: Surroundings) -> TrainingData:
         The new pairs, with the folders of all texts they refer to.
 
     Raises:
-        UserError: if a file, a model or a text that is named is missing or broken.
+        UserError: if a file, a model or a text that is named is missing or broken, or workers are killed again and
+            again before they have done anything.
         StorageError: if the folder holds the result of other settings, pairs or inputs.
     """
-    way, parents, folder = augmentation.way, around.parents, around.folder
-    inputs, count = fingerprint(way.inputs(around)), parents[0].shards
+    return _augment(augmentation, around, fingerprint(augmentation.way.inputs(around)))
+
+
+def _augment(augmentation: Augmentation, around: Surroundings, inputs: str) -> TrainingData:
+    way, parents, folder, count = augmentation.way, around.parents, around.folder, around.parents[0].shards
     tables = ("queries", "passages", "pairs") if way.writes_texts else ("pairs",)
     outputs = {table: Output(folder=folder / table, table=table) for table in tables}
     shards = []
@@ -110,7 +144,8 @@ def augment(augmentation: Augmentation, around: Surroundings) -> TrainingData:
         stamp = fingerprint(augmentation, inputs, around.seed, index, count, hashes, of)
         shards.append(Shard(stamp=stamp, payload={"index": index, "shards": count}, outputs=outputs))
     stamp = fingerprint(augmentation, inputs, around.seed, [parent.stamps for parent in parents])
-    if not all(is_published(output.folder, stamp) for output in outputs.values()):
+    found = all(is_published(output.folder, stamp) for output in outputs.values())
+    if not found:
         way.before(around)
     run_stream(
         partial(_ShardWork, way, around),
@@ -122,8 +157,8 @@ def augment(augmentation: Augmentation, around: Surroundings) -> TrainingData:
         gpus_per_worker=around.gpus_per_worker,
         info={COLOCATED: all(colocated(parent) for parent in parents)},
     )
-    if not folder.exists(COUNTS):
-        _publish_counts(folder, way)
+    if not (found and folder.exists(COUNTS)):
+        _publish_counts(folder, augmentation)
     made = published(folder, augmentation.name)
     own_queries, own_passages = (made.queries, made.passages) if way.writes_texts else ((), ())
     return replace(
@@ -133,12 +168,13 @@ def augment(augmentation: Augmentation, around: Surroundings) -> TrainingData:
     )
 
 
-def _publish_counts(folder: Folder, way: Way) -> None:
-    """Adds up what the shards did, which stands in the files of their pairs."""
-    pairs, counts = folder / "pairs", Counter[str]()
+def _publish_counts(folder: Folder, augmentation: Augmentation) -> None:
+    """Adds up what the shards did, which stands in the files of their pairs, and says by which settings."""
+    pairs, counts, way = folder / "pairs", Counter[str](), augmentation.way
     for file in read_manifest(pairs).files:
         counts.update(json.loads(read_metadata(pairs, file)[_COUNTS_KEY]))
-    content = {"counts": dict(counts), **way.summary(counts)}
+    settings = {"of": augmentation.of, augmentation.kind: asdict(way)}  # type: ignore[call-overload]
+    content = {"counts": dict(counts), **way.summary(counts), "settings": settings}
     folder.write(COUNTS, json.dumps(content, indent=1, sort_keys=True).encode())
 
 

@@ -34,7 +34,7 @@ _OTHER = dict(zip(SIDES, reversed(SIDES), strict=True))
 _STOP = re.compile(
     r"(?:(?<![\s(.][^\W\d_])(?<![\s(.][A-ZÀ-ÞΆ-ΫЀ-Я]\w)(?<!\s\d)(?<!\s\d\d)\.|[!?…؟।])[\"'”’»)\]]*(?=\s|$)|[。！？][”’」』）]*"
 )
-_ENDED = re.compile(r"[.!?…؟।。！？][\"'”’»)\]」』）]*$")
+_ENDED = re.compile(r"[.!?…؟।。！？][\"'”’»)\]」』）]*(?:\[[^\[\]]+\])*$")  # a note, like "[2]", may follow the stop
 _SENTENCE_ENDS = {"hi": "।", "zh": "。", "th": ""}  # elsewhere a full stop
 
 Row = dict[str, Any]

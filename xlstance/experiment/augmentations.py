@@ -48,7 +48,7 @@ def parents_of(augmentation: Augmentation, settings: ExperimentSettings) -> list
 def prepare(
     augmentation: Augmentation, settings: ExperimentSettings, root: Folder, parents: Sequence[TrainingData]
 ) -> tuple[Augmentation, Surroundings]:
-    """Fills in what an augmentation leaves to the run's settings, and says where it takes place.
+    """Fills in what an augmentation leaves to the run's settings, and says where it takes place: below which folder.
 
     In a run whose sources are all the built-in world, what they leave open too is the world's own: its languages, its
     dictionary and its stance templates. Where these are asked for, they are written to files first.
@@ -68,7 +68,7 @@ def prepare(
         way = replace(way, templates=_TEMPLATES)
     around = Surroundings(
         parents=tuple(parents),
-        folder=root / "augmented" / augmentation.name,
+        folder=root / "augmented",
         data=data,
         seed=settings.seeds[0],
         workers=cluster.stream_workers,

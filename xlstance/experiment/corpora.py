@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from xlstance.augmentation.stage import augment
+from xlstance.augmentation.stage import augment_below
 from xlstance.collection import CorpusStream, qrels_of
 from xlstance.corpora.bad_rows import BadRows
 from xlstance.corpora.registry import Source, file_hashes, stream_benchmark, stream_source
@@ -29,13 +29,16 @@ def publish_corpora(
     """
     read = publish_sources(settings, root)
     gate = _Gate(settings, root, benchmarks)
-    data = gate.pass_through(read) if read else {}
+    data = gate.pass_through(read, root) if read else {}
     for augmentation in settings.augmentations:
         parents = [data[name] for name in parents_of(augmentation, settings)]
         prepared, around = prepare(augmentation, settings, root, parents)
-        own = {augmentation.name: augment(prepared, around)}
-        # What writes no texts makes pairs of texts that are audited already.
-        data |= gate.pass_through(own) if augmentation.way.writes_texts else own
+        made = augment_below(prepared, around)
+        own = {augmentation.name: made}
+        if augmentation.way.writes_texts:  # else its pairs are of texts that are audited already
+            # The audit lies with what was audited: the same augmentation of other settings may lie beside it.
+            own = gate.pass_through(own, Folder(made.pairs.uri.rpartition("/")[0]))
+        data |= own
     if data:
         gate.report()
     return data
@@ -60,12 +63,13 @@ class _Gate:
         self._settings, self._root, self._leaks = settings, root, dict[str, Folder]()
         self._benchmarks = benchmarks
 
-    def pass_through(self, data: Mapping[str, TrainingData]) -> dict[str, TrainingData]:
+    def pass_through(self, data: Mapping[str, TrainingData], folder: Folder) -> dict[str, TrainingData]:
+        """What may be trained on; the findings, and the tables without them, go below the folder."""
         if not self._benchmarks:
             return dict(data)
-        root, workers = self._root / "leakage", self._settings.cluster.stream_workers
-        index = open_index(self._benchmarks, root / "index")
-        found = find_leaks(data, index, root, workers=workers)
+        workers = self._settings.cluster.stream_workers
+        index = open_index(self._benchmarks, self._root / "leakage" / "index")
+        found = find_leaks(data, index, folder / "leakage", workers=workers)
         self._leaks |= found
         leaking = {name for name, part in summary_of(found)["by_source"].items() if part["leaking"]}
         if leaking and self._settings.leakage == "stop":
@@ -74,7 +78,7 @@ class _Gate:
         if self._settings.leakage == "allow":
             return dict(data)
         return {
-            name: without_leaks(source, found[name], self._root / "clean" / name, workers=workers)
+            name: without_leaks(source, found[name], folder / "clean" / name, workers=workers)
             if name in leaking
             else source
             for name, source in data.items()
