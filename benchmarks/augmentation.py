@@ -26,8 +26,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xlstance.augmentation.code_switching import CodeSwitching
 from xlstance.augmentation.stage import Augmentation, augment
+from xlstance.augmentation.switching.code_switching import CodeSwitching
 from xlstance.augmentation.way import Surroundings
 from xlstance.collection import CorpusStream
 from xlstance.corpora.bad_rows import BadRows

@@ -28,8 +28,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xlstance.augmentation.lexicon import Lexicon, read_lexicon
-from xlstance.augmentation.switching import Switcher
+from xlstance.augmentation.lexicons.lexicon import Lexicon, read_lexicon
+from xlstance.augmentation.switching.switcher import Switcher
 
 RESULTS = Path(__file__).parent / "results" / "code_switching.json"
 LANGUAGES = ["de", "es", "fi", "fr", "it", "nl", "pl", "pt", "ru", "zh"]

@@ -26,8 +26,8 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from xlstance.augmentation.text_models import Decoding, Frame, ModelSettings
-from xlstance.augmentation.transformers_model import TransformersModel
+from xlstance.augmentation.text_generation.text_models import Decoding, Frame, ModelSettings
+from xlstance.augmentation.text_generation.transformers_model import TransformersModel
 
 VOCABULARY = 8000
 QUERY_TOKENS = 24

@@ -10,10 +10,10 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from xlstance.augmentation.code_switching import CodeSwitching
 from xlstance.augmentation.pairing import Pairing
 from xlstance.augmentation.stage import Augmentation
 from xlstance.augmentation.stance import Stance
+from xlstance.augmentation.switching.code_switching import CodeSwitching
 from xlstance.augmentation.way import Part
 from xlstance.corpora.bad_rows import BadRows
 from xlstance.corpora.registry import Source

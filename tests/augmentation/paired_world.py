@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from xlstance.augmentation.code_switching import CodeSwitching
 from xlstance.augmentation.pairing import Pairing
 from xlstance.augmentation.stage import Augmentation, augment
+from xlstance.augmentation.switching.code_switching import CodeSwitching
 from xlstance.augmentation.way import Surroundings
 from xlstance.collection import TrainingSet
 from xlstance.storage import Folder, read_manifest, read_table

@@ -7,9 +7,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from xlstance.augmentation.code_switching import CodeSwitching, read_lexicons, switch_pairs
-from xlstance.augmentation.induced_lexicon import InducedLexicon
-from xlstance.augmentation.switching import Switcher
+from xlstance.augmentation.lexicons.induced import InducedLexicon
+from xlstance.augmentation.switching.code_switching import CodeSwitching, read_lexicons, switch_pairs
+from xlstance.augmentation.switching.switcher import Switcher
 from xlstance.augmentation.way import Part, Surroundings
 from xlstance.collection import TrainingSet
 from xlstance.encoders import StaticEncoder

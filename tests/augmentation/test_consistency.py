@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from vector_world import PlainRanking, do, pair_rows, random_world, save_encoder, surroundings, text_rows
 
-from xlstance.augmentation.consistency import Consistency
+from xlstance.augmentation.mining.consistency import Consistency
 from xlstance.augmentation.way import Part
 from xlstance.collection import TrainingSet
 from xlstance.encoders import EncoderSettings

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from xlstance.augmentation.foreign_scripts import drop_foreign, script_of
-from xlstance.augmentation.lexicon import read_lexicon
+from xlstance.augmentation.lexicons.foreign_scripts import drop_foreign, script_of
+from xlstance.augmentation.lexicons.lexicon import read_lexicon
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "dict"
 ARABIC = {"the": ["ال"], "house": ["بيت", "دار"], "water": ["ماء"], "cat": ["قط"], "law": ["قانون", "شريعة"]}

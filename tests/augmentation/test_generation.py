@@ -5,9 +5,9 @@ import pytest
 import tiny_models
 import yaml
 
-from xlstance.augmentation.generation import Generation, first_line, generate_part, prompts, worded
-from xlstance.augmentation.quality import Filter, Quality
-from xlstance.augmentation.text_models import Decoding, ModelSettings
+from xlstance.augmentation.text_generation.generation import Generation, first_line, generate_part, prompts, worded
+from xlstance.augmentation.text_generation.quality import Filter, Quality
+from xlstance.augmentation.text_generation.text_models import Decoding, ModelSettings
 from xlstance.augmentation.way import Part, Surroundings
 from xlstance.corpora.xl_stance.collection import EMBEDDED
 from xlstance.errors import DataError, SettingsError

@@ -5,8 +5,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from xlstance.augmentation import induced_lexicon
-from xlstance.augmentation.induced_lexicon import InducedLexicon, frequent_words, induce_lexicon, mutual_neighbours
+from xlstance.augmentation.lexicons import induced
+from xlstance.augmentation.lexicons.induced import InducedLexicon, frequent_words, induce_lexicon, mutual_neighbours
 from xlstance.encoders import StaticEncoder
 from xlstance.errors import SettingsError
 
@@ -33,7 +33,7 @@ def brute_force(source, target, same, k):
 
 @pytest.mark.parametrize(("sources", "targets", "k"), [(40, 55, 10), (55, 40, 3), (5, 4, 10), (1, 1, 10), (1, 7, 1)])
 def test_equals_the_formula_pair_by_pair(monkeypatch, sources, targets, k):
-    monkeypatch.setattr(induced_lexicon, "_ROWS", 7)  # several blocks
+    monkeypatch.setattr(induced, "_ROWS", 7)  # several blocks
     draw = np.random.default_rng([sources, targets])
     source, target = unit(draw.normal(size=(sources, 8))), unit(draw.normal(size=(targets, 8)))
     same = np.where(draw.random(sources) < 0.2, np.arange(sources), -1)
@@ -79,7 +79,7 @@ def test_words_are_paired_with_their_nearest(encoder):
 
 
 def test_frequent_words_are_written_as_most_often(monkeypatch):
-    monkeypatch.setattr(induced_lexicon, "_TEXTS", 2)  # several blocks
+    monkeypatch.setattr(induced, "_TEXTS", 2)  # several blocks
     texts = ["The cat and the House", "The house, the house; House HOUSE House", "And don't 3rd 猫 cats x"] * 2
     words = ["House", "the", "and", "cat", "cats", "don't", "x"]
     assert frequent_words(texts, 100) == words

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from xlstance.augmentation.lexicon import format_lexicon, merge_lexicons, read_lexicon, unpack_lexicon
+from xlstance.augmentation.lexicons.lexicon import format_lexicon, merge_lexicons, read_lexicon, unpack_lexicon
 from xlstance.errors import DataError, StorageError
 from xlstance.storage import Folder
 

@@ -11,8 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from vector_world import PlainRanking, do, pair_rows, random_world, save_encoder, surroundings, text_rows
 
-from xlstance.augmentation.mining import HardNegatives
-from xlstance.augmentation.neighbours import NOTHING, SCALE, nearest
+from xlstance.augmentation.mining.hard_negatives import HardNegatives
+from xlstance.augmentation.mining.neighbours import NOTHING, SCALE, nearest
 from xlstance.collection import TrainingSet
 from xlstance.encoders import EncoderSettings
 from xlstance.errors import SettingsError

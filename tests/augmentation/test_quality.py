@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlstance.augmentation import quality
-from xlstance.augmentation.quality import Filter, Quality, repeated_share, width
-from xlstance.augmentation.splitting import join, segments
+from xlstance.augmentation.text_generation import quality
+from xlstance.augmentation.text_generation.quality import Filter, Quality, repeated_share, width
+from xlstance.augmentation.text_generation.splitting import join, segments
 from xlstance.corpora.xl_stance.collection import EMBEDDED
 from xlstance.errors import SettingsError
 

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from xlstance.augmentation import code_points, switching
+from xlstance.augmentation import code_points
 from xlstance.augmentation.code_points import _ALPHABETS, _IDEOGRAPHS, fold
-from xlstance.augmentation.lexicon_index import CHOICES, shares_of
-from xlstance.augmentation.segmentation import split_words
-from xlstance.augmentation.switching import Switcher
+from xlstance.augmentation.lexicons.index import CHOICES, shares_of
+from xlstance.augmentation.switching import switcher as switcher_module
+from xlstance.augmentation.switching.segmentation import split_words
+from xlstance.augmentation.switching.switcher import Switcher
 from xlstance.tables import hash_ids
 
 
@@ -133,7 +134,7 @@ def test_the_space_between_words_of_two_languages_stays():
 
 
 def test_copies_are_what_each_is_alone(monkeypatch):
-    monkeypatch.setattr(switching, "_BLOCK", 50)  # several blocks
+    monkeypatch.setattr(switcher_module, "_BLOCK", 50)  # several blocks
     texts = [f"the Cat and the New York house {i} 我爱猫" for i in range(20)] + [""]
     switcher = Switcher(LEXICONS, p=0.5, seed=3, unit="phrase", translation="weighted")
     copies = [

@@ -9,10 +9,10 @@ import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlstance.augmentation.conventions import frame_of
-from xlstance.augmentation.decoding import LineEnd, RowLimits, Sampler, draws
-from xlstance.augmentation.text_models import Decoding, ModelSettings, batches
-from xlstance.augmentation.transformers_model import (
+from xlstance.augmentation.text_generation.conventions import frame_of
+from xlstance.augmentation.text_generation.decoding import LineEnd, RowLimits, Sampler, draws
+from xlstance.augmentation.text_generation.text_models import Decoding, ModelSettings, batches
+from xlstance.augmentation.text_generation.transformers_model import (
     TransformersModel,
     find_model,
     load_tokenizer,

@@ -1,4 +1,4 @@
-from xlstance.augmentation.title_lexicon import title_lexicon
+from xlstance.augmentation.lexicons.titles import title_lexicon
 from xlstance.tables import make_table
 
 

@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 import tiny_models
 
-from xlstance.augmentation.conventions import find_convention, frame_of, language_codes
-from xlstance.augmentation.quality import Filter, Quality
-from xlstance.augmentation.text_models import Decoding, Frame, ModelSettings
-from xlstance.augmentation.transformers_model import TransformersModel
-from xlstance.augmentation.translation import Translation, translate_part, translator
+from xlstance.augmentation.text_generation.conventions import find_convention, frame_of, language_codes
+from xlstance.augmentation.text_generation.quality import Filter, Quality
+from xlstance.augmentation.text_generation.text_models import Decoding, Frame, ModelSettings
+from xlstance.augmentation.text_generation.transformers_model import TransformersModel
+from xlstance.augmentation.text_generation.translation import Translation, translate_part, translator
 from xlstance.augmentation.way import Part, Surroundings
 from xlstance.errors import DataError, SettingsError
 from xlstance.storage import Folder

@@ -31,6 +31,7 @@ def assert_same_everywhere(encoder: Encoder, folder: Path, texts: list[str]) -> 
         np.testing.assert_array_equal(again.encode(texts, kind), ours)
         np.testing.assert_allclose(theirs.encode(texts, prompt_name=kind), ours, atol=1e-5)
     np.testing.assert_allclose(theirs.encode_document(texts), ours, atol=1e-5)
+    np.testing.assert_allclose(theirs.encode(texts, prompt_name="document"), ours, atol=1e-5)
     assert theirs.similarity_fn_name == "cosine"
 
 

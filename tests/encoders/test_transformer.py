@@ -134,3 +134,47 @@ def test_positions_of_roberta_begin_behind_the_padding_id(vocabulary: Path, tmp_
     )
     with pytest.raises(SettingsError, match="at most 39"):
         load_encoder(EncoderSettings(model=str(tmp_path), max_query_length=40))
+
+
+def test_gradient_checkpointing_gives_the_same_gradients(vocabulary: Path, texts: list[str]) -> None:
+    kept: list[dict[str, torch.Tensor]] = []
+    sizes = []
+    for checkpointing in (False, True):
+        encoder = build(vocabulary, dropout=0.3).train()
+        if checkpointing:
+            encoder.enable_gradient_checkpointing()
+        torch.manual_seed(0)  # dropout falls the same way, in the second pass through a layer too
+        saved: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, own=saved: own.append(t.numel()) or t, lambda t: t):
+            vectors = encoder(encoder.collate(encoder.tokenize(texts, "query")))
+        vectors[:, ::3].sum().backward()
+        kept.append({name: p.grad for name, p in encoder.named_parameters() if p.grad is not None})
+        sizes.append(sum(saved))
+    assert sizes[1] < sizes[0] / 3
+    assert kept[0].keys() == kept[1].keys()
+    for name, gradient in kept[0].items():
+        torch.testing.assert_close(kept[1][name], gradient, rtol=1e-5, atol=1e-6)
+
+
+def test_a_static_encoder_has_nothing_to_checkpoint(vocabulary: Path, texts: list[str]) -> None:
+    encoder = build(vocabulary, kind="static")
+    encoder.enable_gradient_checkpointing()
+    encoder(encoder.collate(encoder.tokenize(texts, "query")))[:, 0].sum().backward()
+    assert next(encoder.parameters()).grad is not None
+
+
+@pytest.mark.parametrize(("precision", "least"), [("bf16", 0.999), ("fp16", 0.99999)])
+@pytest.mark.parametrize("kind", ["transformer", "static"])
+def test_half_precision_is_that_of_encoding_alone(
+    vocabulary: Path, texts: list[str], kind: str, precision: str, least: float
+) -> None:
+    full, half = build(vocabulary, kind=kind), build(vocabulary, kind=kind, precision=precision)
+    expected, vectors = full.encode(texts, "query"), half.encode(texts, "query")
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    assert float((vectors * expected).sum(1).min()) > least
+    if kind == "transformer":  # a static encoder multiplies nothing
+        assert np.abs(vectors - expected).max() > 1e-6
+    assert {p.dtype for p in half.parameters()} == {torch.float32}
+    batch = half.collate(half.tokenize(texts, "query"))
+    assert torch.equal(half(batch), full(batch))

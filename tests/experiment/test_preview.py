@@ -1,7 +1,7 @@
-from xlstance.augmentation.code_switching import CodeSwitching
 from xlstance.augmentation.pairing import Pairing
 from xlstance.augmentation.sampling import Sampling
 from xlstance.augmentation.stage import Augmentation
+from xlstance.augmentation.switching.code_switching import CodeSwitching
 from xlstance.corpora.miniature import MiniatureSettings
 from xlstance.corpora.registry import Source
 from xlstance.experiment.preview import preview_parts, run_preview

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from xlstance import streams
-from xlstance.augmentation.code_switching import CodeSwitching
-from xlstance.augmentation.induced_lexicon import InducedLexicon
+from xlstance.augmentation.lexicons.induced import InducedLexicon
 from xlstance.augmentation.stage import COUNTS, Augmentation, augment_below
 from xlstance.augmentation.stance import Stance
+from xlstance.augmentation.switching.code_switching import CodeSwitching
 from xlstance.corpora.miniature import MiniatureSettings, stance_wordings
 from xlstance.corpora.registry import Source
 from xlstance.errors import SettingsError, StorageError

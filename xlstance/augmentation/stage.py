@@ -10,14 +10,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from xlstance.augmentation.code_switching import CodeSwitching
-from xlstance.augmentation.consistency import Consistency
-from xlstance.augmentation.generation import Generation
-from xlstance.augmentation.mining import HardNegatives
+from xlstance.augmentation.mining.consistency import Consistency
+from xlstance.augmentation.mining.hard_negatives import HardNegatives
 from xlstance.augmentation.pairing import Pairing
 from xlstance.augmentation.sampling import Sampling
 from xlstance.augmentation.stance import Stance
-from xlstance.augmentation.translation import Translation
+from xlstance.augmentation.switching.code_switching import CodeSwitching
+from xlstance.augmentation.text_generation.generation import Generation
+from xlstance.augmentation.text_generation.translation import Translation
 from xlstance.augmentation.way import Part, Surroundings, Way
 from xlstance.errors import SettingsError
 from xlstance.storage import Folder, fingerprint, is_published, read_manifest, read_metadata

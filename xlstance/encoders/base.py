@@ -9,11 +9,13 @@ import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 
-from xlstance.encoders.settings import TextKind
+from xlstance.encoders.settings import Precision, TextKind
 from xlstance.errors import SettingsError
 
 Tokens = npt.NDArray[np.int32]
 Batch = dict[str, torch.Tensor]
+
+_DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Encoder(torch.nn.Module, abc.ABC):
@@ -30,6 +32,7 @@ class Encoder(torch.nn.Module, abc.ABC):
         dimension: entries of a vector.
         prefix: as given.
         max_length: as given.
+        precision: of the arithmetic in ``encode``; may be set.
 
     Raises:
         SettingsError: if a length leaves no room for a single token of the text.
@@ -50,6 +53,7 @@ class Encoder(torch.nn.Module, abc.ABC):
         self.dimension = dimension
         self.prefix = prefix
         self.max_length = max_length
+        self.precision: Precision = "fp32"
         self._tokenizer = tokenizer
         self._special_tokens = special_tokens
         self._frame = {kind: self._measure_frame(text) for kind, text in prefix.items()}
@@ -106,7 +110,7 @@ class Encoder(torch.nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def collate(self, rows: Sequence[Tokens]) -> Batch:
-        """The batch, on the CPU, that ``forward`` takes.
+        """The batch, on the CPU, that ``forward`` takes; nothing else depends on what it holds.
 
         Args:
             rows: tokens of one text each; ``[tokens] int32``.
@@ -121,6 +125,12 @@ class Encoder(torch.nn.Module, abc.ABC):
 
         Returns:
             ``[texts, dimension] float32``, each of length 1.
+        """
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Has training keep each layer's input alone, and redo the layer in the backward pass: less memory, more time.
+
+        An encoder without layers has nothing to do.
         """
 
     @abc.abstractmethod
@@ -154,8 +164,9 @@ class Encoder(torch.nn.Module, abc.ABC):
         batch_tokens = batch_tokens or (2048 if device.type == "cpu" else 32768)
         was_training = self.training
         self.eval()
+        half = torch.autocast(device.type, _DTYPES[self.precision], enabled=self.precision != "fp32")
         try:
-            with torch.no_grad():
+            with torch.no_grad(), half:
                 for part in _batches(rows, batch_tokens):
                     batch = {name: values.to(device) for name, values in self.collate([rows[i] for i in part]).items()}
                     vectors[part] = self(batch).cpu().numpy()

@@ -1,5 +1,6 @@
 """Opens an encoder from a folder or a hub name, or builds one from scratch; no remote code, no pickles."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 from safetensors import SafetensorError
 from tokenizers import Tokenizer, normalizers
 
+from xlstance.encoders.attention import set_attention
 from xlstance.encoders.base import Encoder
 from xlstance.encoders.folder import Description, check_safetensors, read_description, read_weights
 from xlstance.encoders.settings import EncoderSettings, TextKind
 from xlstance.encoders.static import StaticEncoder
-from xlstance.encoders.transformer import Projection, TransformerEncoder
+from xlstance.encoders.transformer import Projection, TransformerEncoder, first_position
 from xlstance.errors import DataError, SettingsError, StorageError
 
 _DEFAULT_LENGTH: dict[TextKind, int] = {"query": 64, "passage": 256}
@@ -41,6 +43,9 @@ def load_encoder(settings: EncoderSettings, *, tokenizer: Path | str | None = No
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     disable_progress_bars()
+    if not torch.cuda.is_available():
+        # Where peft's accelerate is installed, transformers imports DeepSpeed, which would report the lack of a GPU.
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
     encoder: Encoder
     if settings.model:
         described = read_description(_find(settings.model))
@@ -49,6 +54,9 @@ def load_encoder(settings: EncoderSettings, *, tokenizer: Path | str | None = No
         raise SettingsError("an encoder from scratch needs a vocabulary; give its tokenizer.json, or name a model")
     else:
         encoder = _build(settings, _read_tokenizer(Path(tokenizer)), seed)
+    if isinstance(encoder, TransformerEncoder):
+        set_attention(encoder, settings.attention)
+    encoder.precision = settings.precision
     return encoder.eval()
 
 
@@ -144,9 +152,7 @@ def _open(settings: EncoderSettings, described: Description) -> TransformerEncod
 
 def _positions(model: Any) -> int | None:
     positions: int | None = getattr(model.config, "max_position_embeddings", None)
-    # RoBERTa and its kin number positions from behind the padding token's id.
-    skipped = getattr(getattr(model, "embeddings", None), "padding_idx", None)
-    return positions if positions is None or skipped is None else positions - skipped - 1
+    return None if positions is None else positions - first_position(model)
 
 
 def _build(settings: EncoderSettings, tokenizer: Tokenizer, seed: int) -> Encoder:

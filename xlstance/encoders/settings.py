@@ -6,6 +6,8 @@ from typing import Literal
 Kind = Literal["transformer", "static"]
 Pooling = Literal["mean", "cls", "last"]
 TextKind = Literal["query", "passage"]
+Attention = Literal["auto", "packed", "sdpa", "eager", "flash_attention_2"]
+Precision = Literal["fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,11 @@ class EncoderSettings:
         max_query_length: tokens kept of a query, special tokens and prefix included. Default: what the folder says,
             at most 64.
         max_passage_length: tokens kept of a passage. Default: what the folder says, at most 256.
+        attention: how a transformer attends. ``packed`` lays texts end to end without padding; ``sdpa`` (torch's fused
+            kernels), ``eager`` and ``flash_attention_2`` (needs the package flash-attn) pad them. Default: packed on a
+            GPU where the network can, else the best of the others that it has.
+        precision: of the arithmetic in encoding; the vectors are float32 in any case. Half precision pays on GPUs.
+            (Training has its own: ``training.deepspeed.precision``.)
         vocabulary_size: from scratch: subwords in the vocabulary to train.
         dimension: from scratch: entries of a vector.
         layers: from scratch, transformer: number of layers.
@@ -40,6 +47,8 @@ class EncoderSettings:
     passage_prefix: str | None = None
     max_query_length: int | None = None
     max_passage_length: int | None = None
+    attention: Attention = "auto"
+    precision: Precision = "fp32"
     vocabulary_size: int = 32_000
     dimension: int = 256
     layers: int = 4

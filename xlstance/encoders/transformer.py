@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from xlstance.encoders.base import Batch, Encoder, Tokens
 from xlstance.encoders.folder import read_weights, write_description
+from xlstance.encoders.lora import merged_weights
 from xlstance.encoders.settings import Pooling, TextKind
 from xlstance.errors import DataError
 
@@ -79,6 +80,12 @@ class Projection(torch.nn.Module):
         )
 
 
+def first_position(model: Any) -> int:
+    """The number of a text's first position: RoBERTa and its kin begin behind the padding token's id, others at 0."""
+    padding = getattr(getattr(model, "embeddings", None), "padding_idx", None)
+    return 0 if padding is None else int(padding) + 1
+
+
 class TransformerEncoder(Encoder):
     """A transformer whose token vectors are pooled, projected where it has a projection, and scaled to length 1.
 
@@ -89,6 +96,9 @@ class TransformerEncoder(Encoder):
         projections: layers after the pooling.
         prefix: what is put before a text, by kind.
         max_length: tokens kept of a text, special tokens included, by kind.
+
+    Attributes:
+        packs: whether batches are packed rather than padded; set by ``attention.set_attention``.
     """
 
     def __init__(
@@ -114,46 +124,102 @@ class TransformerEncoder(Encoder):
         self.pooling = pooling
         self._saved_tokenizer = tokenizer
         self._hidden = hidden
-        self._padding = tokenizer.pad_token_id or 0
+        self._padding = np.array([tokenizer.pad_token_id or 0], dtype=np.int32)
+        self.packs = False
 
     def collate(self, rows: Sequence[Tokens]) -> Batch:
-        """Ids padded at the right to the longest text, and where they are: ``input_ids``, ``attention_mask``, int64."""
+        """Ids padded at the right to the longest text, or packed: laid end to end.
+
+        A text without any token (an empty one, where the tokenizer adds none) becomes a padding token.
+
+        Args:
+            rows: tokens of one text each; ``[tokens] int32``.
+
+        Returns:
+            Padded: ``input_ids`` and ``attention_mask``, ``[texts, longest] int64``. Packed: ``input_ids`` and
+            ``position_ids``, ``[tokens] int64``; ``offsets``, where texts begin and the last one ends, ``[texts + 1]
+            int32``; and ``longest``, whose shape alone counts: the tokens of the longest text, known without asking
+            a GPU.
+        """
+        rows = [row if len(row) else self._padding for row in rows]
         lengths = np.array([len(row) for row in rows], dtype=np.int64)
+        if self.packs:
+            positions = [np.arange(length) + first_position(self.model) for length in lengths]
+            return {
+                "input_ids": torch.from_numpy(np.concatenate(rows).astype(np.int64)),
+                "position_ids": torch.from_numpy(np.concatenate(positions)),
+                "offsets": torch.from_numpy(np.concatenate([[0], lengths.cumsum()]).astype(np.int32)),
+                "longest": torch.empty(int(lengths.max()), dtype=torch.bool),
+            }
         mask = np.arange(lengths.max(initial=0)) < lengths[:, None]
-        ids = np.full(mask.shape, self._padding, dtype=np.int64)
+        ids = np.full(mask.shape, self._padding[0], dtype=np.int64)
         if len(rows):
             ids[mask] = np.concatenate(rows)
         return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask.astype(np.int64))}
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Vectors of a batch of texts, ``[texts, dimension] float32``, each of length 1."""
-        mask = batch["attention_mask"]
-        states = self.model(input_ids=batch["input_ids"], attention_mask=mask).last_hidden_state
-        if self.pooling == "mean":
-            weights = mask.unsqueeze(-1).to(states.dtype)
-            pooled = (states * weights).sum(1) / weights.sum(1).clamp(min=1.0)
-        elif self.pooling == "cls":
-            pooled = states[:, 0]
-        else:
-            pooled = states[torch.arange(len(states), device=states.device), mask.sum(1) - 1]
+        pooled = self._pool_packed(batch) if "offsets" in batch else self._pool_padded(batch)
         for projection in self.projections:
             pooled = projection(pooled)
         return F.normalize(pooled.float(), dim=-1)
 
+    def _pool_padded(self, batch: Batch) -> torch.Tensor:
+        mask = batch["attention_mask"]
+        states: torch.Tensor = self.model(input_ids=batch["input_ids"], attention_mask=mask).last_hidden_state
+        if self.pooling == "mean":
+            weights = mask.unsqueeze(-1).to(states.dtype)
+            return (states * weights).sum(1) / weights.sum(1).clamp(min=1.0)
+        if self.pooling == "cls":
+            return states[:, 0]
+        return states[torch.arange(len(states), device=states.device), mask.sum(1) - 1]
+
+    def _pool_packed(self, batch: Batch) -> torch.Tensor:
+        offsets, longest = batch["offsets"], len(batch["longest"])
+        states: torch.Tensor = self.model(
+            input_ids=batch["input_ids"][None],
+            position_ids=batch["position_ids"][None],
+            cu_seq_lens_q=offsets,
+            cu_seq_lens_k=offsets,
+            max_length_q=longest,
+            max_length_k=longest,
+        ).last_hidden_state[0]
+        if self.pooling == "mean":
+            every = torch.arange(len(states), device=states.device, dtype=offsets.dtype)
+            return F.embedding_bag(every, states, offsets[:-1], mode="mean")
+        return states[offsets[:-1] if self.pooling == "cls" else offsets[1:] - 1]
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Has training keep each layer's input alone, and redo the layer in the backward pass: less memory, more time.
+
+        Dropout falls as it did the first time.
+        """
+        model = self.model
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable({"use_reentrant": False})  # under its newer name where the library has it
+
     def save(self, folder: Path) -> None:
-        """Writes a folder that ``load_encoder`` and sentence-transformers read, with the same vectors."""
+        """Writes a folder that ``load_encoder`` and sentence-transformers read, with the same vectors.
+
+        Weights are written as float32, so that half precision in training is none in use; adapters as part of the
+        weights that they change, though they stay apart here.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        self.model.save_pretrained(folder)
+        self.model.save_pretrained(folder, state_dict=merged_weights(self.model))
         self._saved_tokenizer.save_pretrained(folder)
-        path = folder / "tokenizer_config.json"
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if (
-            config.get("tokenizer_class") == "TokenizersBackend"
-        ):  # the name in transformers 5; every version has this one
-            config["tokenizer_class"] = "PreTrainedTokenizerFast"
-        kept = {key: value for key, value in config.items() if key not in ("is_local", "local_files_only")}
-        path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        _change(folder / "config.json", dtype="float32")
+        tokenizer = _change(folder / "tokenizer_config.json", is_local=None, local_files_only=None)
+        if tokenizer.get("tokenizer_class") == "TokenizersBackend":  # the name in transformers 5; all have the other
+            _change(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
         names = ["Transformer", "Pooling", *["Dense"] * len(self.projections), "Normalize"]
         for place, layer in enumerate(self.projections, start=2):
             layer.save(folder / f"{place}_Dense")
         write_description(folder, names, self.prefix, self.max_length, self.pooling, self._hidden)
+
+
+def _change(path: Path, **changes: Any) -> dict[str, Any]:
+    """Rewrites keys of a JSON file, and drops those that are changed to None."""
+    content = json.loads(path.read_text(encoding="utf-8")) | changes
+    content = {key: value for key, value in content.items() if key not in changes or value is not None}
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return content

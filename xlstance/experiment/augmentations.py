@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from xlstance.augmentation.code_switching import CodeSwitching
 from xlstance.augmentation.stage import EVERY, Augmentation
 from xlstance.augmentation.stance import Stance
+from xlstance.augmentation.switching.code_switching import CodeSwitching
 from xlstance.augmentation.way import Surroundings, Way
 from xlstance.corpora.miniature import MiniatureSettings, lexicon, stance_wordings
 from xlstance.errors import SettingsError

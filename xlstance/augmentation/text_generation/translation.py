@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xlstance.augmentation.conventions import Convention, find_convention, frame_of
-from xlstance.augmentation.quality import Filter, Quality
 from xlstance.augmentation.references import derived_pairs, rows_of
-from xlstance.augmentation.splitting import join, segments
-from xlstance.augmentation.text_models import Decoding, Frame, ModelSettings, TextModel
-from xlstance.augmentation.transformers_model import (
+from xlstance.augmentation.text_generation.conventions import Convention, find_convention, frame_of
+from xlstance.augmentation.text_generation.quality import Filter, Quality
+from xlstance.augmentation.text_generation.splitting import join, segments
+from xlstance.augmentation.text_generation.text_models import Decoding, Frame, ModelSettings, TextModel
+from xlstance.augmentation.text_generation.transformers_model import (
     TransformersModel,
     check_length,
     find_model,

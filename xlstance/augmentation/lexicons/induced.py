@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xlstance.augmentation.code_points import CHARACTER, Numbers, fold
-from xlstance.augmentation.lexicon import Lexicon
-from xlstance.augmentation.segmentation import split_words
+from xlstance.augmentation.lexicons.lexicon import Lexicon
+from xlstance.augmentation.switching.segmentation import split_words
 from xlstance.encoders import Encoder, EncoderSettings
 from xlstance.errors import SettingsError
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from transformers import LogitsProcessor, StoppingCriteria
 
-from xlstance.augmentation.text_models import Decoding
+from xlstance.augmentation.text_generation.text_models import Decoding
 from xlstance.tables import hash_ids
 
 

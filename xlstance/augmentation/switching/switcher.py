@@ -7,10 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from xlstance.augmentation.assembly import assemble, find_joins
 from xlstance.augmentation.code_points import LOWER, UPPER, Hashes, Numbers, mix, ranges
-from xlstance.augmentation.lexicon import Lexicon
-from xlstance.augmentation.lexicon_index import (
+from xlstance.augmentation.lexicons.index import (
     AS_IT_IS,
     CAPITALISED,
     CAPITALS,
@@ -18,7 +16,9 @@ from xlstance.augmentation.lexicon_index import (
     Translation,
     Unit,
 )
-from xlstance.augmentation.segmentation import Words, split_words
+from xlstance.augmentation.lexicons.lexicon import Lexicon
+from xlstance.augmentation.switching.assembly import assemble, find_joins
+from xlstance.augmentation.switching.segmentation import Words, split_words
 from xlstance.tables import hash_ids
 
 _UNSPACED = frozenset({"ja", "km", "lo", "my", "th", "zh"})

@@ -10,8 +10,8 @@ import transformers
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError
 
-from xlstance.augmentation.decoding import LineEnd, RowLimits, Sampler, draws
-from xlstance.augmentation.text_models import Decoding, Frame, ModelSettings, TextModel, batches
+from xlstance.augmentation.text_generation.decoding import LineEnd, RowLimits, Sampler, draws
+from xlstance.augmentation.text_generation.text_models import Decoding, Frame, ModelSettings, TextModel, batches
 from xlstance.encoders.folder import check_safetensors
 from xlstance.errors import DataError, SettingsError, StorageError
 from xlstance.files import sha256_of

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from xlstance.augmentation.conventions import language_codes
-from xlstance.augmentation.splitting import UNSPACED
+from xlstance.augmentation.text_generation.conventions import language_codes
+from xlstance.augmentation.text_generation.splitting import UNSPACED
 from xlstance.errors import SettingsError
 
 _WORDS, _CHARACTERS = 3, 6  # in an n-gram; six characters of Thai are about as much as a word and a half

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xlstance.augmentation.neighbours import NOTHING
-from xlstance.augmentation.pool import check_pool_settings, encode_parents, located
-from xlstance.augmentation.rivals import RivalSearch
+from xlstance.augmentation.mining.neighbours import NOTHING
+from xlstance.augmentation.mining.pool import check_pool_settings, encode_parents, located
+from xlstance.augmentation.mining.rivals import RivalSearch
 from xlstance.augmentation.way import Made, Part, Surroundings, Way, Work
 from xlstance.encoders import EncoderSettings
 from xlstance.encoding import encoder_stamp

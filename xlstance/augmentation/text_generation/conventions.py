@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import yaml
 
-from xlstance.augmentation.text_models import Frame
+from xlstance.augmentation.text_generation.text_models import Frame
 from xlstance.errors import SettingsError
 
 Convention = Literal["nllb", "m2m100", "opus", "prefix"]

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from xlstance.augmentation.code_points import ALPHABETIC, BODY, Hashes, Numbers, mix
-from xlstance.augmentation.lexicon import Lexicon
-from xlstance.augmentation.segmentation import Words, split_words
+from xlstance.augmentation.lexicons.lexicon import Lexicon
+from xlstance.augmentation.switching.segmentation import Words, split_words
 
 Unit = Literal["word", "phrase"]
 Translation = Literal["first", "uniform", "weighted"]

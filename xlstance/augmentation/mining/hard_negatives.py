@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xlstance.augmentation.neighbours import SCALE, Integers, Languages
-from xlstance.augmentation.pool import Pool, check_pool_settings, encode_parents, located
-from xlstance.augmentation.rivals import Rivals, RivalSearch
+from xlstance.augmentation.mining.neighbours import SCALE, Integers, Languages
+from xlstance.augmentation.mining.pool import Pool, check_pool_settings, encode_parents, located
+from xlstance.augmentation.mining.rivals import Rivals, RivalSearch
 from xlstance.augmentation.way import Made, Part, Surroundings, Way, Work
 from xlstance.encoders import EncoderSettings
 from xlstance.encoding import encoder_stamp

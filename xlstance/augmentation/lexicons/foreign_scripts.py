@@ -13,7 +13,7 @@ from itertools import compress
 import numpy as np
 
 from xlstance.augmentation.code_points import fold
-from xlstance.augmentation.lexicon import Lexicon
+from xlstance.augmentation.lexicons.lexicon import Lexicon
 
 # How many entries, of those in the most used script, there are in another that is the language's too. Lists in both
 # scripts of a language (Serbian) have about as many in each; of Wiktionary's Korean 0.52 are in Han characters.

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xlstance.augmentation.neighbours import Floats, Integers
+from xlstance.augmentation.mining.neighbours import Floats, Integers
 from xlstance.augmentation.way import Surroundings
 from xlstance.encoders import EncoderSettings
 from xlstance.encoding import TABLE_OF, Encoding, Kind, encode_all, encoder_stamp

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from xlstance.augmentation.quality import Filter, Quality
 from xlstance.augmentation.references import rows_of
-from xlstance.augmentation.text_models import Decoding, ModelSettings, TextModel
-from xlstance.augmentation.transformers_model import (
+from xlstance.augmentation.text_generation.quality import Filter, Quality
+from xlstance.augmentation.text_generation.text_models import Decoding, ModelSettings, TextModel
+from xlstance.augmentation.text_generation.transformers_model import (
     TransformersModel,
     check_length,
     find_model,

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from xlstance.augmentation.code_points import BODY, Numbers, ranges, strings_between
-from xlstance.augmentation.segmentation import Words
+from xlstance.augmentation.switching.segmentation import Words
 
 Flags = npt.NDArray[np.bool_]
 

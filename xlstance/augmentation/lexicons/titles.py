@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xlstance.augmentation.code_points import fold
-from xlstance.augmentation.lexicon import Lexicon
+from xlstance.augmentation.lexicons.lexicon import Lexicon
 
 _QUALIFIER = re.compile(r"\s*[(（][^()（）]*[)）]\s*$")
 _CAPITAL_NOUNS = frozenset({"de", "lb", "gsw", "nds"})  # languages that write nouns with a capital

@@ -19,19 +19,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xlstance.augmentation.foreign_scripts import drop_foreign
-from xlstance.augmentation.induced_lexicon import InducedLexicon, frequent_words, induce_lexicon
-from xlstance.augmentation.lexicon import (
+from xlstance.augmentation.lexicons.foreign_scripts import drop_foreign
+from xlstance.augmentation.lexicons.index import Translation, Unit
+from xlstance.augmentation.lexicons.induced import InducedLexicon, frequent_words, induce_lexicon
+from xlstance.augmentation.lexicons.lexicon import (
     Lexicon,
     format_lexicon,
     merge_lexicons,
     read_lexicon,
     unpack_lexicon,
 )
-from xlstance.augmentation.lexicon_index import Translation, Unit
+from xlstance.augmentation.lexicons.titles import title_lexicon
 from xlstance.augmentation.references import derived_pairs, rows_of
-from xlstance.augmentation.switching import Switcher
-from xlstance.augmentation.title_lexicon import title_lexicon
+from xlstance.augmentation.switching.switcher import Switcher
 from xlstance.augmentation.way import Made, Part, Surroundings, Way, Work
 from xlstance.encoders import load_encoder
 from xlstance.errors import DataError, SettingsError

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from xlstance.augmentation.neighbours import Integers, Languages, nearest, scores_of
-from xlstance.augmentation.pool import Pool, encoded_texts, passage_keys, pool_tables, vectors_of
+from xlstance.augmentation.mining.neighbours import Integers, Languages, nearest, scores_of
+from xlstance.augmentation.mining.pool import Pool, encoded_texts, passage_keys, pool_tables, vectors_of
 from xlstance.augmentation.references import rows_of
 from xlstance.augmentation.way import Part, Surroundings
 from xlstance.storage import Folder, read_manifest, read_shard

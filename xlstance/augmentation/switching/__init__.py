@@ -1,0 +1,1 @@
+"""Code switching: words and phrases replaced by their translations."""
