@@ -30,7 +30,7 @@ ROWS = [
     Row(SamplerSettings(kind="mix-passages"), "mix passages", "any pair; each negative in a language of its own"),
 ]
 BATCHES, SIZE, SEED = 8, 12, 3
-CELL, LEFT, TOP, HIGH = 9, 250, 60, 84
+CELL, LEFT, TOP, HIGH = 9, 264, 60, 84
 SVG = Path(__file__).with_name("batch_kinds.svg")
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xlstance.evaluation import bias
-from xlstance.evaluation.protocol import multilingual
+from xlstance.evaluation.per_query import figures_by_query
 from xlstance.ranking import RelevantRanks
 from xlstance.tables import make_table
 
@@ -99,7 +99,7 @@ def test_rank_distance_by_argument_is_the_mean_over_arguments_in_several_languag
     )  # fmt: skip
     ids = [f"q{number}" for number in range(4)]
     queries = make_table("queries", {"query_id": ids, "lang": ["en"] * 4, "text": ids, "group_id": ids})
-    for _, found in multilingual(queries, ranks, argument).iterrows():
+    for _, found in figures_by_query(queries, ranks, argument=argument).multi.iterrows():
         own = query == found["query_index"]
         parts = [before[own & (argument == number)] for number in set(argument[own].tolist())]
         several = [part for part in parts if len(part) > 1]

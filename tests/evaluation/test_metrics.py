@@ -94,6 +94,16 @@ def test_all_relevant_is_perfect():
     assert bias.rank_distance(query, rank, 1)[0] == 6
 
 
+def test_cutoffs_and_gains_by_hand():
+    query, rank, gain = np.zeros(3, np.int64), np.array([1, 3, 6]), np.array([1, 3, 2])
+    assert metrics.average_precision(query, rank, 1, 5)[0] == pytest.approx((1 + 2 / 3) / 3)
+    assert metrics.average_precision(query, rank, 1, 6) == metrics.average_precision(query, rank, 1)
+    expected = (1 + 7 / 2 + 3 / math.log2(7)) / (7 + 3 / math.log2(3) + 1 / 2)
+    assert metrics.ndcg(query, rank, gain, 1, 10, exponential=True)[0] == pytest.approx(expected)
+    assert metrics.recall_ceiling(query, 2, 2) == pytest.approx([2 / 3, math.nan], nan_ok=True)
+    assert metrics.recall_ceiling(query, 1, 3)[0] == 1
+
+
 def test_a_query_without_relevant_passages_has_no_figure():
     query, rank = np.array([1]), np.array([4])
     figures = [

@@ -5,7 +5,8 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from xlstance.evaluation.protocol import evaluate, multilingual, one_target
+from xlstance.evaluation.per_query import figures_by_query
+from xlstance.evaluation.protocol import evaluate
 from xlstance.ranking import relevant_ranks
 from xlstance.tables import make_table
 
@@ -127,7 +128,8 @@ def test_multi(case):
 
 
 def test_frames_have_a_row_per_query_and_pool(case):
-    single, multi = one_target(case[4][0], case[5]), multilingual(case[4][0], case[5])
+    figures = figures_by_query(case[4][0], case[5])
+    single, multi = figures.one_target, figures.multi
     assert not single.duplicated(["query_index", "passage_lang"]).any()
     assert not multi.duplicated("query_index").any()
     assert single.notna().all(axis=None)
@@ -163,10 +165,49 @@ def test_one_language_has_no_cross():
     one = np.ones((1, 1), np.float32)
     result = evaluate(queries, relevant_ranks(queries, passages, qrels, one, one))
     assert result["mono"]["map"] == 1
-    assert result["cross"] == {"map": None, "recall@1": None, "recall@10": None, "map_micro": None, "queries": 0}
+    counts = {name: result["cross"].pop(name) for name in ("queries", "runs", "runs_without_answer")}
+    assert set(counts.values()) == {0}
+    assert set(result["cross"].values()) == {None}
     assert result["multi"]["rank_distance"] is None
     assert result["multi"]["rank_distance_share"] is None
     assert result["multi"]["diagonal_gap"] is None
     nothing = evaluate(queries, relevant_ranks(queries, passages, qrels.slice(0, 0), one, one))
     assert nothing["mono"]["map"] is None
     assert nothing["queries_without_relevant"] == 1
+
+
+def test_queries_without_an_answer_are_left_out_or_count_as_zero(case):
+    """Every query in every pool by loops: with an answer, without one, and both together."""
+    queries, _, _, _, tables, ranks = case
+    left_out, zero = (evaluate(tables[0], ranks, without_answer=how) for how in ("excluded", "zero"))
+    cells = {(a, b): runs_of(case, a, b) for a in ("de", "en", "it") for b in ("de", "en", "fr")}
+    asking = {lang: sum(own == lang for _, own in queries) for lang in ("de", "en", "it")}
+    for setting, members in (
+        ("mono", [cell for cell in cells if cell[0] == cell[1]]),
+        ("cross", [cell for cell in cells if cell[0] != cell[1]]),
+    ):
+        total, answered = sum(asking[cell[0]] for cell in members), sum(len(cells[cell]) for cell in members)
+        assert answered < total
+        for result, runs in ((left_out, answered), (zero, total)):
+            assert result[setting]["runs"] == runs
+            assert result[setting]["runs_without_answer"] == total - answered
+        expected = fmean(sum(map(average_precision, cells[cell])) / asking[cell[0]] for cell in members)
+        assert zero[setting]["map"] == pytest.approx(expected)
+        assert zero[setting]["map_micro"] == pytest.approx(left_out[setting]["map_micro"] * answered / total)
+        assert zero[setting]["recall@10_ceiling"] < 1
+    assert (left_out["without_answer"], zero["without_answer"]) == ("excluded", "zero")
+    assert zero["multi"]["runs"] == len(queries)
+    assert zero["multi"]["runs_without_answer"] == zero["queries_without_relevant"] >= 1
+    # What says how languages compare has no value for them, so the setting does not move it.
+    for figure in ("rank_distance", "max_rank", "same_language_first", "recall_gap@10"):
+        assert zero["multi"][figure] == pytest.approx(left_out["multi"][figure])
+    assert zero["notes"] == left_out["notes"]
+
+
+def test_the_ceiling_of_recall_stands_where_it_is_below_one(case):
+    result = evaluate(case[4][0], case[5])
+    runs = {lang: runs_of(case, lang, None) for lang in ("de", "en", "it")}
+    ceiling = fmean(fmean(min(1, 1 / sum(map(bool, run))) for run in own) for own in runs.values())
+    assert result["multi"]["recall@1_ceiling"] == pytest.approx(ceiling)
+    assert result["multi"]["recall@1"] <= ceiling < 1
+    assert "recall@100_ceiling" not in result["multi"]

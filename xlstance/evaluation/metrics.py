@@ -14,15 +14,25 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
-def average_precision(query: Integers, rank: Integers, queries: int) -> Floats:
-    """Average precision over the whole pool: the mean of (hits so far / rank) at the relevant passages.
+def average_precision(query: Integers, rank: Integers, queries: int, k: int | None = None) -> Floats:
+    """Average precision: the sum of (hits so far / rank) at the relevant passages, over their number.
+
+    With a cutoff, relevant passages beyond rank k add nothing, while the number of them all stays below: where a query
+    has more than k, 1 is out of reach.
 
     Source: Manning, Raghavan and Schütze, Introduction to Information Retrieval, section 8.4; as used by LAReQA
-    (arXiv 2004.05484, section 3).
+    (arXiv 2004.05484, section 3). The cutoff is that of ``map_cut`` of trec_eval; XTREME-R (arXiv 2104.07412) has k 20.
+
+    Args:
+        query: ``[R]`` the query's number.
+        rank: ``[R]`` ranks from 1.
+        queries: number of queries.
+        k: the cutoff; None for the whole pool.
     """
     order = np.lexsort((rank, query))
     query, rank = query[order], rank[order]
-    return _mean(query, _position(query, queries) / rank, queries)
+    precision = _position(query, queries) / rank
+    return _mean(query, precision if k is None else np.where(rank <= k, precision, 0), queries)
 
 
 def recall(query: Integers, rank: Integers, queries: int, k: int) -> Floats:
@@ -31,6 +41,12 @@ def recall(query: Integers, rank: Integers, queries: int, k: int) -> Floats:
     Source: Manning, Raghavan and Schütze, Introduction to Information Retrieval, section 8.3.
     """
     return _mean(query, rank <= k, queries)
+
+
+def recall_ceiling(query: Integers, queries: int, k: int) -> Floats:
+    """The highest ``recall`` at k that any ranking reaches: min(k, R) / R of R relevant passages."""
+    relevant = np.bincount(query, minlength=queries)
+    return _divide(np.minimum(relevant, k), relevant)
 
 
 def success(query: Integers, rank: Integers, queries: int, k: int) -> Floats:
@@ -52,11 +68,12 @@ def reciprocal_rank(query: Integers, rank: Integers, queries: int, k: int) -> Fl
     return np.where(np.isnan(first), np.nan, np.where(first <= k, 1 / first, 0))
 
 
-def ndcg(query: Integers, rank: Integers, gain: Integers, queries: int, k: int) -> Floats:
-    """Normalised discounted cumulative gain at k, gains as they are (linear), discount log2(rank + 1).
+def ndcg(query: Integers, rank: Integers, gain: Integers, queries: int, k: int, *, exponential: bool = False) -> Floats:
+    """Normalised discounted cumulative gain at k, discount log2(rank + 1).
 
     Source: Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques (TOIS 2002), with the discount
-    of ``ndcg_cut`` of trec_eval; MIRACL (arXiv 2210.09984) is measured with it.
+    of ``ndcg_cut`` of trec_eval; MIRACL (arXiv 2210.09984) is measured with it. Exponential gains are those of Burges
+    et al., Learning to Rank using Gradient Descent (ICML 2005); gains of 0 and 1 are the same either way.
 
     Args:
         query: ``[R]`` the query's number.
@@ -64,10 +81,12 @@ def ndcg(query: Integers, rank: Integers, gain: Integers, queries: int, k: int) 
         gain: ``[R]`` gains, above 0.
         queries: number of queries.
         k: the cutoff.
+        exponential: whether a gain g counts as 2^g - 1, so that high grades weigh more, and not as it is (linear).
     """
+    worth = 2.0**gain - 1 if exponential else gain
     best = np.lexsort((-gain, query))
-    ideal = _discounted(query[best], _position(query[best], queries), gain[best], queries, k)
-    reached = _discounted(query, rank, gain, queries, k)
+    ideal = _discounted(query[best], _position(query[best], queries), worth[best], queries, k)
+    reached = _discounted(query, rank, worth, queries, k)
     return _divide(reached, ideal)
 
 

@@ -57,14 +57,16 @@ class Column:
         return "-" if value is None else f"{value:,.{self.digits}f}"
 
 
+MAPS = tuple(Column(title=f"{setting} mAP", setting=setting, figure="map") for setting in ("mono", "cross", "multi"))
+RANK_DISTANCE = Column(title="rank distance", setting="multi", figure="rank_distance", digits=1, higher_is_better=False)
+DIAGONAL_GAP = Column(title="diagonal gap", setting="multi", figure="diagonal_gap", higher_is_better=False)
+
 COLUMNS = (
-    Column(title="mono mAP", setting="mono", figure="map"),
-    Column(title="cross mAP", setting="cross", figure="map"),
-    Column(title="multi mAP", setting="multi", figure="map"),
+    *MAPS,
     Column(title="mono R@1", setting="mono", figure="recall@1"),
     Column(title="cross R@1", setting="cross", figure="recall@1"),
     Column(title="multi R@10", setting="multi", figure="recall@10"),
-    Column(title="rank distance", setting="multi", figure="rank_distance", digits=1, higher_is_better=False),
+    RANK_DISTANCE,
 )
 
 STANCE_COLUMNS = (
@@ -87,6 +89,8 @@ def make_results(
     settings: Mapping[str, Any],
     *,
     leakage: Mapping[str, Any] | None = None,
+    evidence: Mapping[str, Any] | None = None,
+    looks: Mapping[str, Any] | None = None,
     root: str | Path | None = None,
 ) -> dict[str, Any]:
     """The content of ``results.json``.
@@ -95,12 +99,16 @@ def make_results(
         arms: every arm and seed, in the order in which tables show them.
         settings: the settings of the experiment, plain values.
         leakage: what the audit of the training data found, as in ``leakage.json``; empty if nothing was trained.
+        evidence: ``significance`` and ``claims``, from ``evidence.gather_evidence``; left out if None.
+        looks: how many models were scored on each benchmark, from ``looks.count_looks``; left out if None.
         root: a folder in the checkout that the code runs from; the package's own folder if None.
     """
     return {
         "schema": SCHEMA,
         "settings": dict(settings),
         "leakage": dict(leakage or {}),
+        **(evidence or {}),
+        **({} if looks is None else {"looks": dict(looks)}),
         "code_version": code_version(root or Path(__file__).parent),
         "machine": machine(),
         "arms": [dataclasses.asdict(arm) for arm in arms],
@@ -192,12 +200,17 @@ def best_arms(values: Mapping[str, float | None], column: Column) -> set[str]:
 
 
 def caution(results: Mapping[str, Any]) -> str:
-    """The sentence that every table of arms carries: how many seeds the figures rest on."""
+    """The sentence that every table of arms carries: how many seeds the figures rest on, and what was tested."""
     counts = sorted({len(seeds) for seeds in seeds_of(results).values()})
-    if counts in ([], [1]):
-        return "One seed per arm and no significance test: a lead may be chance."
-    runs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"Means over {runs} seeds per arm; this table holds no significance test."
+    one = counts in ([], [1])
+    runs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else ""
+    if not any((results.get("significance") or {}).values()):
+        if one:
+            return "One seed per arm and no significance test: a lead may be chance."
+        return f"Means over {runs} seeds per arm; this table holds no significance test."
+    if one:
+        return "One seed per arm: the tests tell chance in the choice of questions, not in the training."
+    return f"Means over {runs} seeds per arm; the tests draw questions and seeds again."
 
 
 def trained_on_leaks(results: Mapping[str, Any]) -> bool:
