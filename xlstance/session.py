@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import ray
@@ -44,15 +44,36 @@ def ray_session(cpus: int) -> Iterator[None]:
         ray.shutdown()
 
 
-def require(resource: str, amount: float, wanted_by: str) -> None:
-    """Checks that the cluster has a resource, since Ray would wait for it for ever.
+def on_one_machine() -> bool:
+    """Whether this is a Ray of one machine alone, to which no node will be added."""
+    return not os.environ.get("RAY_ADDRESS") and len(ray.nodes()) == 1
 
-    Raises:
-        UserError: saying what is missing.
+
+def missing_resources(bundle: Mapping[str, float], workers: int, wanted_by: str) -> str:
+    """What the cluster lacks for a stage's workers, since Ray would wait for it for ever.
+
+    Args:
+        bundle: what each worker needs, by resource.
+        workers: number of workers.
+        wanted_by: the stage.
+
+    Returns:
+        What to tell the user, or nothing if the cluster is large enough.
     """
-    found = ray.cluster_resources().get(resource, 0)
-    if found < amount:
-        raise UserError(
-            f"{wanted_by} needs {amount:g} {resource}, the cluster has {found:g}; ask for less under `cluster`, "
-            "or add nodes"
+    what_to_do = "ask for less under `cluster`, or add nodes"
+    for resource, each in bundle.items():
+        found = ray.cluster_resources().get(resource, 0)
+        if found < workers * each:
+            return (
+                f"{wanted_by} needs {workers * each:g} {resource} ({workers} workers of {each:g}), "
+                f"the cluster has {found:g}; {what_to_do}"
+            )
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    room = sum(min(int(node.get(name, 0) // each) for name, each in bundle.items()) for node in nodes)
+    if room < workers:
+        each_needs = " and ".join(f"{each:g} {resource}" for resource, each in bundle.items())
+        return (
+            f"{wanted_by} needs {workers} workers of {each_needs} each, and the {len(nodes)} nodes of the cluster "
+            f"have room for {room}; {what_to_do}"
         )
+    return ""

@@ -11,10 +11,10 @@ import pytest
 from xlstance.encoders import EncoderSettings, load_encoder, train_vocabulary
 from xlstance.storage import Folder, write_table
 from xlstance.tables import make_table
-from xlstance.training.loop import TrainingRun
 from xlstance.training.plan import SamplerSettings
+from xlstance.training.run import TrainingRun
 from xlstance.training.settings import DeepSpeedSettings, LossSettings, TrainingSettings, ValidationSettings
-from xlstance.training.store import prepare_store
+from xlstance.training.store.preparation import prepare_store
 from xlstance.training_data import published
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,12 +78,13 @@ class World:
     def publish(self, name, tables, shards=1):
         folder = self.root / name
         for table, rows in tables.items():
-            write_table(Folder(folder) / table, table, rows, "stamp", shards=shards)
+            key = rows["group_id"] if table == "passages" else None
+            write_table(Folder(folder) / table, table, rows, "stamp", shards=shards, key=key)
         return published(Folder(folder), name)
 
     def prepare(self, name, tables, shards=1):
         folder = self.root / f"store-{name}"
-        prepare_store([self.publish(name, tables, shards)], self.encoder, "tokenizer", folder, lambda done, total: None)
+        prepare_store([self.publish(name, tables, shards)], lambda: self.encoder, "tokenizer", Folder(folder))
         return folder
 
     def run(self, output, *, dropout=0.1, **settings):
@@ -106,7 +107,7 @@ class World:
 
     def runs_in_turn(self, folder):
         """Two runs for two processes, the second of which starts from the first one's model."""
-        settings = {"steps": 60, "checkpoint_every": 10, "log_every": 5, "deepspeed": {"zero_stage": 2}}
+        settings = {"steps": 120, "checkpoint_every": 10, "log_every": 5, "deepspeed": {"zero_stage": 2}}
         first = self.run(folder / "first", **settings)
         return [first, replace(self.run(folder / "second", **settings), start=first.output)]
 

@@ -1,27 +1,15 @@
 from collections import Counter
+from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plans import KINDS, LANGUAGES, full_grid, partition, read
 
 from xlstance.errors import SettingsError
-from xlstance.training.plan import BatchPlan, Partition, SamplerSettings
-
-LANGUAGES = ("de", "en", "fi")
-
-
-def partition(query, passage, rows, source="s", bitext=False):
-    return Partition(source=source, query_lang=query, passage_lang=passage, rows=rows, bitext=bitext)
-
-
-def full_grid(rows=7, **changes):
-    return [partition(a, b, rows, **changes) for a in LANGUAGES for b in LANGUAGES]
-
-
-def read(partitions, steps, batch_size=8, seed=0, **sampler):
-    plan = BatchPlan(partitions, SamplerSettings(**sampler), batch_size, seed)
-    return [plan.batch(step) for step in range(steps)]
+from xlstance.training.plan import BatchPlan, SamplerSettings
 
 
 def places_of(partitions, batches):
@@ -37,29 +25,48 @@ def places_of(partitions, batches):
 sizes = st.lists(st.integers(0, 9), min_size=12, max_size=12).filter(lambda rows: all(rows[:3]) and any(rows[6:]))
 
 
-@settings(max_examples=60)
+@settings(max_examples=80, deadline=None)
 @given(
     rows=sizes,
-    kind=st.sampled_from(["x-x", "x-x-mono", "x-y", "hybrid"]),
-    languages=st.sampled_from(["uniform", "size"]),
+    kind=st.sampled_from(KINDS),
+    languages=st.sampled_from(["uniform", "size", "temperature"]),
     draw=st.sampled_from(["block", "coin"]),
+    order=st.sampled_from(["rows", "blocks"]),
     batch_size=st.sampled_from([1, 4, 10]),
+    weighted=st.booleans(),
 )
-def test_each_row_comes_once_per_epoch(rows, kind, languages, draw, batch_size):
+def test_each_row_comes_once_per_epoch(rows, kind, languages, draw, order, batch_size, weighted):
     pairs = [(a, a) for a in LANGUAGES] * 2 + [("de", "en"), ("en", "de"), ("fi", "mul")] * 2
-    partitions = [partition(a, b, n, source=f"s{i}") for i, ((a, b), n) in enumerate(zip(pairs, rows, strict=True))]
-    batches = read(partitions, 60, batch_size, kind=kind, languages=languages, draw=draw)
-    for (_, query, passage), drawn in places_of(partitions, batches).items():
-        everything = {
-            (i, row)
-            for i, p in enumerate(partitions)
-            if (p.query_lang, p.passage_lang) == (query, passage)
-            for row in range(p.rows)
-        }
-        for start in range(0, len(drawn), len(everything)):
-            epoch = drawn[start : start + len(everything)]
-            assert len(set(epoch)) == len(epoch)
-            assert set(epoch) <= everything
+    partitions = [
+        replace(partition(a, b, n, source=f"s{i}"), pieces=(n // 2, 0, n - n // 2))
+        for i, ((a, b), n) in enumerate(zip(pairs, rows, strict=True))
+    ]
+    weights = {p.source: 1.0 + i % 3 for i, p in enumerate(partitions)} if weighted else {}
+    batches = read(
+        partitions,
+        60,
+        batch_size,
+        kind=kind,
+        languages=languages,
+        draw=draw,
+        order=order,
+        window=1,
+        source_weights=weights,
+    )
+    for (_, query, passage), together in places_of(partitions, batches).items():
+        # Sources that have weights go through their own epochs.
+        for source in {partitions[i].source for i, _ in together} if weighted else {None}:
+            drawn = [(i, row) for i, row in together if source in (None, partitions[i].source)]
+            everything = {
+                (i, row)
+                for i, p in enumerate(partitions)
+                if (p.query_lang, p.passage_lang) == (query, passage) and source in (None, p.source)
+                for row in range(p.rows)
+            }
+            for start in range(0, len(drawn), len(everything)):
+                epoch = drawn[start : start + len(everything)]
+                assert len(set(epoch)) == len(epoch)
+                assert set(epoch) <= everything
 
 
 def test_each_row_of_bitext_comes_once_per_epoch():
@@ -92,6 +99,9 @@ def test_pools_of_one_size_do_not_share_their_order():
         ("hybrid", 0.0, {"cross"}),
         ("hybrid", 1.0, {"mono"}),
         ("hybrid", 0.5, {"mono", "cross"}),
+        ("mix-entries", 0.5, {"mix-entries"}),
+        ("mix-passages", 0.5, {"mix-passages"}),
+        ("round-robin", 0.5, {"round-robin"}),
     ],
 )
 @pytest.mark.parametrize("draw", ["block", "coin"])
@@ -102,7 +112,8 @@ def test_batches_are_of_the_samplers_kinds(kind, alpha, expected, draw):
     for batch in batches:
         held = [partitions[i] for i in batch.partition]
         same = [p.query_lang == p.passage_lang != "mul" for p in held]
-        assert not any(same) if batch.kind == "cross" else all(same)
+        if batch.kind in ("cross", "mono", "mixed"):
+            assert not any(same) if batch.kind == "cross" else all(same)
         if batch.kind == "mono":
             assert len({p.query_lang for p in held}) == 1
 
@@ -124,31 +135,7 @@ def test_texts_of_several_languages_count_as_cross():
     assert {int(i) for batch in read(partitions, 50, kind="x-y") for i in batch.partition} == {1, 2}
 
 
-def test_uniform_languages_come_equally_often_whatever_their_size():
-    partitions = [partition("de", "de", 1000), partition("en", "en", 3), partition("fi", "fi", 40)]
-    batches = read(partitions, 90, kind="x-x-mono")
-    assert Counter(partitions[batch.partition[0]].query_lang for batch in batches) == {"de": 30, "en": 30, "fi": 30}
-    cross = [partition("de", "en", 1000), partition("en", "de", 3)]
-    drawn = np.concatenate([batch.partition for batch in read(cross, 50, kind="x-y")])
-    assert np.bincount(drawn).tolist() == [200, 200]
-
-
-def test_languages_by_size_come_by_their_number_of_rows():
-    partitions = [partition("de", "de", 700), partition("en", "en", 100), partition("fi", "fi", 200)]
-    batches = read(partitions, 1000, batch_size=1, kind="x-x-mono", languages="size")
-    assert Counter(partitions[batch.partition[0]].query_lang for batch in batches) == {"de": 700, "en": 100, "fi": 200}
-    cross = [partition("de", "en", 900), partition("en", "de", 100)]
-    drawn = np.concatenate([batch.partition for batch in read(cross, 125, kind="x-y", languages="size")])
-    assert np.bincount(drawn).tolist() == [900, 100]
-
-
-def test_partitions_of_one_language_pair_are_drawn_by_size():
-    partitions = [partition("en", "en", 30, source="a"), partition("en", "en", 10, source="b")]
-    drawn = np.concatenate([batch.partition for batch in read(partitions, 50, kind="x-x-mono")])
-    assert np.bincount(drawn).tolist() == [300, 100]
-
-
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(steps=st.lists(st.integers(0, 300), min_size=1, max_size=12), draw=st.sampled_from(["block", "coin"]))
 def test_a_batch_depends_on_its_step_alone(steps, draw):
     sampler = SamplerSettings(draw=draw, bitext_share=0.2, block=7)
@@ -179,6 +166,9 @@ def test_seeds_give_different_streams():
         ([partition("en", "en", 5, bitext=True)], {"kind": "x-x-mono"}, "needs same-language pairs"),
         ([], {"kind": "x-x"}, "nothing"),
         ([partition("en", "en", 5)], {"kind": "x-x-mono", "bitext_share": 0.1}, "bitext"),
+        ([partition("en", "en", 5, bitext=True)], {"kind": "mix-entries"}, "no bitext"),
+        ([partition("en", "de", 5)], {"alpha_schedule": {0: 0.0, 10: 0.1}}, "needs same-language pairs"),
+        ([partition("en", "en", 5)], {"alpha_schedule": {0: 1.0, 10: 0.9}}, "needs cross-lingual pairs"),
     ],
 )
 def test_a_sampler_without_its_kind_of_pairs_is_refused(partitions, sampler, message):
@@ -198,7 +188,91 @@ def test_pairs_that_no_batch_asks_for_are_not_needed(partitions, sampler, kind):
     assert {batch.kind for batch in read(partitions, 30, **sampler)} == {kind}
 
 
-@pytest.mark.parametrize("wrong", [{"alpha": -0.1}, {"alpha": 1.1}, {"bitext_share": 2.0}, {"block": 0}])
-def test_shares_out_of_range_are_refused(wrong):
-    with pytest.raises(SettingsError, match=next(iter(wrong))):
-        SamplerSettings(**wrong)
+def test_both_ends_of_alpha_are_the_plain_samplers():
+    partitions = full_grid(rows=11) + full_grid(source="t", bitext=True)
+    for alpha, kind in ((0.0, "x-y"), (1.0, "x-x-mono")):
+        for draw in ("block", "coin"):
+            for given_alpha in ({"alpha": alpha}, {"alpha_schedule": {5: alpha, 50: alpha}}):
+                hybrid = read(partitions, 60, draw=draw, bitext_share=0.25, kind="hybrid", **given_alpha)
+                plain = read(partitions, 60, draw=draw, bitext_share=0.25, kind=kind, alpha=0.3)
+                for one, other in zip(hybrid, plain, strict=True):
+                    assert one.kind == other.kind
+                    assert np.array_equal(one.partition, other.partition)
+                    assert np.array_equal(one.row, other.row)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    points=st.dictionaries(st.integers(0, 250), st.sampled_from([0.0, 0.2, 0.5, 0.75, 1.0]), min_size=1, max_size=5),
+    shape=st.sampled_from(["linear", "steps"]),
+    share=st.sampled_from([0.0, 0.25, 0.4]),
+    block=st.sampled_from([5, 20]),
+)
+def test_a_schedule_is_kept_through_every_block(points, shape, share, block):
+    partitions = full_grid() + full_grid(source="t", bitext=True)
+    sampler = {"alpha_schedule": points, "alpha_shape": shape, "bitext_share": share, "block": block}
+    kinds = [batch.kind for batch in read(partitions, 300, batch_size=1, **sampler)]
+    alphas = SamplerSettings(**sampler).alphas()
+    for through in range(block, 301, block):
+        mono = kinds[:through].count("mono")
+        assert abs(mono - (1 - share) * float(alphas.total(Fraction(through)))) <= 1 + 1e-9
+        assert abs(kinds[:through].count("bitext") - share * through) <= 0.5
+
+
+def test_a_schedule_holds_at_once_and_far_away():
+    sampler = SamplerSettings(alpha_schedule={0: 1.0, 100: 0.0, 10**6: 0.25}, alpha_shape="steps")
+    plan = BatchPlan(full_grid(), sampler, 4, 0)
+    kinds = {start: Counter(plan.batch(n).kind for n in range(start, start + 100)) for start in (0, 100, 10**6, 10**9)}
+    assert kinds == {
+        0: {"mono": 100},
+        100: {"cross": 100},
+        10**6: {"mono": 25, "cross": 75},
+        10**9: {"mono": 25, "cross": 75},
+    }
+
+
+@settings(max_examples=30, deadline=None)
+@given(kind=st.sampled_from(KINDS), draw=st.sampled_from(["block", "coin"]), step=st.integers(0, 10**9))
+def test_ranks_share_out_the_same_global_batch(kind, draw, step):
+    sampler = SamplerSettings(kind=kind, draw=draw, bitext_share=0.2)
+    partitions = full_grid(rows=1000) + full_grid(rows=500, source="t", bitext=True)
+    streams = []
+    for ranks in (1, 2, 3, 8):
+        share = 24 // ranks
+        plans = [BatchPlan(partitions, sampler, 24, 7) for _ in range(ranks)]  # every rank makes its own
+        parts = [plan.batch(step) for plan in plans]
+        assert len({part.kind for part in parts}) == 1
+        slices = [slice(rank * share, (rank + 1) * share) for rank in range(ranks)]
+        held = [
+            list(zip(part.partition[own].tolist(), part.row[own].tolist(), strict=True))
+            for part, own in zip(parts, slices, strict=True)
+        ]
+        rows = [row for own in held for row in own]
+        assert len(set(rows)) == 24  # no row stands on two ranks
+        streams.append(rows)
+    assert all(stream == streams[0] for stream in streams)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("draw", ["block", "coin"])
+def test_a_plan_opened_anywhere_goes_on_as_the_one_that_read_from_there(kind, draw):
+    partitions = full_grid(rows=1000) + full_grid(source="t", bitext=True)
+    sampler = SamplerSettings(kind=kind, draw=draw, bitext_share=0.2, languages="temperature")
+    for start in (13, 10**9 + 3):
+        read_on = BatchPlan(partitions, sampler, 64, 1)
+        before = [read_on.batch(n) for n in range(start, start + 12)]
+        for n in (11, 4):
+            resumed = BatchPlan(partitions, sampler, 64, 1).batch(start + n)
+            assert np.array_equal(resumed.partition, before[n].partition)
+            assert np.array_equal(resumed.row, before[n].row)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("draw", ["block", "coin"])
+def test_far_into_a_billion_pairs_rows_still_come_without_replacement(kind, draw):
+    partitions = [partition(a, b, 10**9 // 9) for a in LANGUAGES for b in LANGUAGES]
+    plan = BatchPlan(partitions, SamplerSettings(kind=kind, draw=draw), 256, 0)
+    batches = [plan.batch(10**9 + n) for n in range(40)]
+    rows = [pair for b in batches for pair in zip(b.partition.tolist(), b.row.tolist(), strict=True)]
+    assert len(set(rows)) == len(rows)
+    assert all(0 <= row < 10**9 // 9 for _, row in rows)

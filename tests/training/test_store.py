@@ -1,219 +1,212 @@
-import numpy as np
-import pyarrow as pa
-import pytest
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from xlstance.errors import DataError, StorageError
-from xlstance.storage import Folder, write_table
-from xlstance.tables import make_table
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from store_worlds import ID, Letters, Plain, World, parallel, prepare, worlds
+
+from xlstance.errors import SettingsError
+from xlstance.storage import Folder, read_manifest
 from xlstance.training.batches import validation_sampler
 from xlstance.training.plan import SamplerSettings
-from xlstance.training.store import TrainingStore, prepare_store
-from xlstance.training_data import published
-
-KEYS = {"queries": "query_id", "passages": "passage_id"}
+from xlstance.training.store import TrainingStore
 
 
-def silent(done, total):
-    pass
+def check_equal(store: TrainingStore, plain: Plain) -> None:
+    """Whether a store says in every way what the plain implementation says."""
+    letters = Letters()
+    readers = {
+        "queries": (store.query_tokens, store.query_lengths, store.query_languages),
+        "passages": (store.passage_tokens, store.passage_lengths, store.passage_languages),
+    }
+    for table, (tokens, lengths, languages) in readers.items():
+        texts = plain.texts[table]
+        rows = np.random.default_rng(0).permutation(len(texts))  # readers get rows in any order
+        kind = "query" if table == "queries" else "passage"
+        expected = letters.tokenize([texts[row]["text"] for row in rows], kind)
+        assert [ids.tolist() for ids in tokens(rows)] == [ids.tolist() for ids in expected]
+        assert lengths(rows).tolist() == [len(ids) for ids in expected]
+        assert [store.languages[code] for code in languages(rows)] == [texts[row]["lang"] for row in rows]
+    check_pairs(store, plain)
+    queries, passages = (np.arange(len(plain.texts[table])) for table in ID)
+    known = [[plain.known(q, p) for p in plain.texts["passages"]] for q in plain.texts["queries"]]
+    assert store.known_positives(queries, passages).tolist() == known
+    if plain.scattered():
+        with pytest.raises(SettingsError, match="several shards"):
+            store.translations(passages)
+    else:
+        rows = passages[::-1]
+        assert [found.tolist() for found in store.translations(rows)] == [plain.translations(row) for row in rows]
 
 
-def rows_of(store):
-    """All pairs of each partition as (query tokens, passage tokens), in their order."""
-    found = {}
+def check_pairs(store: TrainingStore, plain: Plain) -> None:
+    assert len(store.partitions) == len(plain.partitions)
+    partition, row, expected = [], [], []
+    for index, key in enumerate(sorted(plain.partitions)):
+        found, pieces = store.partitions[index], plain.partitions[key]
+        assert (found.query_lang, found.passage_lang) == key[1:]
+        assert found.pieces == tuple(len(piece) for piece in pieces)
+        assert found.rows == sum(found.pieces)
+        pairs = [pair for piece in pieces for pair in piece]
+        partition += [index] * len(pairs)
+        row += range(len(pairs))
+        expected += pairs
+    mixed = np.random.default_rng(1).permutation(len(expected))
+    queries, passages = store.locate(np.array(partition)[mixed], np.array(row)[mixed])
+    assert queries.tolist() == [expected[i]["query"] for i in mixed]
+    assert passages.tolist() == [expected[i]["passage"] for i in mixed]
+    for count in (0, 1, 3):
+        found = store.negatives(np.array(partition)[mixed], np.array(row)[mixed], count)
+        assert found.shape == (len(mixed), count)
+        assert found.tolist() == [(expected[i]["negatives"] + [-1] * count)[:count] for i in mixed]
+
+
+@settings(max_examples=20, deadline=None)
+@given(first=worlds(), second=worlds(), shards=st.integers(1, 4), by_group=st.booleans(), shared=st.booleans())
+def test_a_store_says_what_the_plain_implementation_says(
+    first: World, second: World, shards: int, by_group: bool, shared: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as made:
+        root = Path(made)
+        one = first.publish(root / "one", shards, by_group=by_group)
+        other = second.publish(root / "other", shards, by_group=by_group, bitext=True)
+        if shared:  # an augmentation refers to its parents' texts; ids of both are the same, their texts differ
+            queries, passages = (*other.queries, *one.queries), (*other.passages, *one.passages)
+            other = replace(other, queries=queries, passages=passages)
+        store = prepare([one, other], root / "store")
+        check_equal(store, Plain([one, other]))
+        assert {p.source for p in store.partitions if p.bitext} <= {"other"}
+
+
+@pytest.mark.parametrize("shards", [1, 3, 8])
+def test_parallel_pairs_with_negatives_come_back(tmp_path: Path, shards: int) -> None:
+    data = parallel(12, negatives=2).publish(tmp_path / "world", shards)
+    store = prepare([data], tmp_path / "store")
+    check_equal(store, Plain([data]))
+    assert len(store.partitions) == 9
+    assert store.languages == ("de", "en", "fi")
+
+
+def pairs_of(store: TrainingStore) -> list[tuple[str, ...]]:
+    """All pairs with their negatives, as (source, languages, tokens), sorted."""
+    found = []
     for index, partition in enumerate(store.partitions):
-        everything = np.arange(partition.rows)
-        queries, passages = store.locate(np.full_like(everything, index), everything)
-        texts = zip(store.query_tokens(queries), store.passage_tokens(passages), strict=True)
-        key = (partition.source, partition.query_lang, partition.passage_lang)
-        found[key] = [(tuple(query.tolist()), tuple(passage.tolist())) for query, passage in texts]
-    return found
+        rows = np.arange(partition.rows)
+        where = np.full_like(rows, index)
+        queries, passages = store.locate(where, rows)
+        negatives = store.negatives(where, rows, 2)
+        wrong = store.passage_tokens(negatives.ravel())
+        for i, (query, passage) in enumerate(
+            zip(store.query_tokens(queries), store.passage_tokens(passages), strict=True)
+        ):
+            texts = [ids.tobytes().hex() for ids in (query, passage, *wrong[2 * i : 2 * i + 2])]
+            found.append((partition.source, partition.query_lang, partition.passage_lang, *texts))
+    return sorted(found)
 
 
-def test_pairs_come_back_as_their_tokens(world):
-    tables = {name: table.to_pylist() for name, table in world.tables.items()}
-    queries, passages = ({row[key]: row for row in tables[name]} for name, key in KEYS.items())
-    expected = {}
-    for pair in tables["pairs"]:
-        query, passage = queries[pair["query_id"]], passages[pair["passage_id"]]
-        tokens = [
-            tuple(world.encoder.tokenize([text["text"]], kind)[0].tolist())
-            for text, kind in ((query, "query"), (passage, "passage"))
-        ]
-        expected.setdefault(("world", query["lang"], passage["lang"]), []).append(tuple(tokens))
-    found = rows_of(TrainingStore(world.store))
-    assert len(found) == 9
-    assert {key: sorted(rows) for key, rows in found.items()} == {key: sorted(rows) for key, rows in expected.items()}
-    assert any(rows != expected[key] for key, rows in found.items())  # shuffled
+def test_the_number_of_shards_changes_nothing_but_the_order(tmp_path: Path) -> None:
+    world = parallel(20, negatives=2)
+    stores = [
+        prepare([world.publish(tmp_path / f"{shards}" / "world", shards)], tmp_path / f"store-{shards}")
+        for shards in (1, 2, 7)
+    ]
+    one, *others = (pairs_of(store) for store in stores)
+    assert len(one) == len(world.pairs)
+    assert all(other == one for other in others)
 
 
-def test_the_counts_are_those_of_the_pairs(world):
-    store = TrainingStore(world.store)
-    assert sum(partition.rows for partition in store.partitions) == world.tables["pairs"].num_rows
-    assert {partition.source for partition in store.partitions} == {"world"}
-
-
-def known_by_brute_force(tables):
-    """(query_id, passage_id) where some pair links the query, a translation or a copy of it, to the passage or one."""
-    queries, passages = tables["queries"].to_pylist(), tables["passages"].to_pylist()
-    query, passage = (
-        {row[key]: row for row in rows} for rows, key in ((queries, "query_id"), (passages, "passage_id"))
+def test_rows_of_a_piece_are_shuffled(tmp_path: Path) -> None:
+    world = parallel(60)
+    data = world.publish(tmp_path / "world", 1)
+    store = prepare([data], tmp_path / "store")
+    index = next(i for i, p in enumerate(store.partitions) if (p.query_lang, p.passage_lang) == ("en", "en"))
+    queries, _ = store.locate(np.full(60, index), np.arange(60))
+    texts = Plain([data]).texts["queries"]
+    ids, expected = (
+        [texts[row]["id"] for row in queries],
+        [row["query_id"] for row in world.queries if row["lang"] == "en"],
     )
-
-    def alike(one, other):
-        return one["group_id"] == other["group_id"] or one["text"] == other["text"]
-
-    known = set()
-    for pair in tables["pairs"].to_pylist():
-        asking = [row["query_id"] for row in queries if alike(row, query[pair["query_id"]])]
-        answering = [row["passage_id"] for row in passages if alike(row, passage[pair["passage_id"]])]
-        known |= {(a, b) for a in asking for b in answering}
-    return known
+    assert sorted(ids) == sorted(expected)
+    assert ids not in (sorted(ids), expected)
 
 
-def test_known_positives_equal_brute_force(world):
-    known = known_by_brute_force(world.tables)
-    queries, passages = world.tables["queries"].to_pylist(), world.tables["passages"].to_pylist()
-    expected = np.array([[(q["query_id"], p["passage_id"]) in known for p in passages] for q in queries])
-    store = TrainingStore(world.store)
-    assert np.array_equal(store.known_positives(np.arange(len(queries)), np.arange(len(passages))), expected)
-    # Translations, copies under other ids and second answers are all among them.
-    assert expected.sum() > world.tables["pairs"].num_rows
+def test_two_ids_with_one_hash_are_kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xlstance.training.store.references.hash_ids", lambda ids: np.zeros(len(ids), np.uint64))
+    data = parallel(6, negatives=1).publish(tmp_path / "world", 3)
+    check_equal(prepare([data], tmp_path / "store"), Plain([data]))
+
+
+def test_published_sources_need_nothing_of_other_shards(tmp_path: Path) -> None:
+    """Sources as the stages publish them: queries and pairs stand where the passage's group is."""
+    data = parallel(20).publish_together(tmp_path / "world", shards=3)
+    prepare([data], tmp_path / "store")
+    info = read_manifest(Folder(tmp_path / "store")).info
+    assert (info["apart"], info["scattered"]) == (False, False)
+    check_equal(TrainingStore(tmp_path / "store"), Plain([data]))
+
+
+def test_rows_outside_the_store_are_refused(tmp_path: Path) -> None:
+    store = prepare([parallel(4).publish(tmp_path / "world", 2)], tmp_path / "store")
+    with pytest.raises(IndexError):
+        store.query_tokens(np.array([12]))
+
+
+def test_a_passage_known_by_its_text_alone_is_no_negative(tmp_path: Path) -> None:
+    """A copy of the passage under another id and group, asked for by a copied question."""
+    texts = ("lang", "text", "group_id")
+    queries = [("q1", "aa", "ask", "1"), ("q2", "aa", "ask", "2"), ("q3", "aa", "other", "3")]
+    # A group called like another's text is still no match.
+    passages = [("p1", "aa", "same", "x"), ("p2", "aa", "same", "y"), ("p3", "bb", "b", "y"), ("p4", "aa", "3", "same")]
+    world = World(
+        [dict(zip(("query_id", *texts), row, strict=True)) for row in queries],
+        [dict(zip(("passage_id", *texts), row, strict=True)) for row in passages],
+        [("a", "q1", "p1", None), ("b", "q3", "p4", None)],
+    )
+    data = world.publish(tmp_path / "world", 1)
+    store, plain = prepare([data], tmp_path / "store"), Plain([data])
+    known = store.known_positives(np.arange(3), np.arange(4))
+    names = [[text["id"] for text in plain.texts[table]] for table in ID]
+    found = {(names[0][query], names[1][passage]) for query, passage in zip(*known.nonzero(), strict=True)}
+    assert found == {("q1", "p1"), ("q1", "p2"), ("q2", "p1"), ("q2", "p2"), ("q3", "p4")}
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_known_positives_of_batches_with_repeats_are_cut_from_the_whole(world, seed):
+def test_known_positives_of_batches_with_repeats_are_cut_from_the_whole(world, seed: int) -> None:
     store = TrainingStore(world.store)
     whole = store.known_positives(np.arange(180), np.arange(180))
     queries, passages = np.random.default_rng(seed).integers(0, 180, size=(2, 64))
     assert np.array_equal(store.known_positives(queries, passages), whole[np.ix_(queries, passages)])
+    assert whole.sum() > world.tables["pairs"].num_rows  # translations, copies and second answers are among them
 
 
-def test_a_passage_known_by_its_text_alone_is_no_negative(world, tmp_path):
-    """A copy of the passage under another id and group, asked for by a copied question."""
-    tables = {
-        "queries": make_table(
-            "queries",
-            {
-                "query_id": ["q1", "q2", "q3"],
-                "lang": ["aa"] * 3,
-                "text": ["aa1 aa2", "aa1 aa2", "aa3"],
-                "group_id": ["1", "2", "3"],
-            },
-        ),
-        "passages": make_table(
-            "passages",
-            {
-                "passage_id": ["p1", "p2", "p3", "p4"],
-                "lang": ["aa", "aa", "bb", "aa"],
-                "text": ["aa5", "aa5", "bb5", "3"],
-                "group_id": ["x", "y", "y", "aa5"],  # a group called like another's text is still no match
-            },
-        ),
-        "pairs": make_table(
-            "pairs",
-            {"pair_id": ["a", "b"], "query_id": ["q1", "q3"], "passage_id": ["p1", "p4"], "source": ["s", "s"]},
-        ),
-    }
-    store = TrainingStore(world.prepare("copies", tables))
-    known = store.known_positives(np.arange(3), np.arange(4))
-    assert known.tolist() == [[True, True, False, False]] * 2 + [[False, False, False, True]]
-
-
-def test_a_second_store_is_equal_to_the_byte(world, tmp_path):
-    data = published(Folder(world.root / "world"), "world")
-    prepare_store([data], world.encoder, "tokenizer", tmp_path, silent)
-    names = sorted(path.name for path in world.store.iterdir())
-    assert names == sorted(path.name for path in tmp_path.iterdir())
-    assert all((tmp_path / name).read_bytes() == (world.store / name).read_bytes() for name in names)
-
-
-def test_the_number_of_shards_changes_nothing_but_row_numbers(world):
-    sharded = TrainingStore(world.prepare("sharded", world.tables, shards=5))
-    found = {key[1:]: rows for key, rows in rows_of(sharded).items()}
-    assert found == {key[1:]: rows for key, rows in rows_of(TrainingStore(world.store)).items()}
-
-
-def test_a_finished_store_is_left_alone(world):
-    before = {path.name: path.stat().st_mtime_ns for path in world.store.iterdir()}
-    world.prepare("world", world.tables)
-    assert before == {path.name: path.stat().st_mtime_ns for path in world.store.iterdir()}
-
-
-def test_an_unfinished_store_is_made_again(world, tmp_path):
-    data = published(Folder(world.root / "world"), "world")
-    prepare_store([data], world.encoder, "tokenizer", tmp_path, silent)
-    (tmp_path / "manifest.json").unlink()
-    (tmp_path / "passages.arrow").write_bytes(b"cut")
-    with pytest.raises(StorageError, match="no finished training store"):
-        TrainingStore(tmp_path)
-    prepare_store([data], world.encoder, "tokenizer", tmp_path, silent)
-    assert (tmp_path / "passages.arrow").read_bytes() == (world.store / "passages.arrow").read_bytes()
-
-
-def test_a_store_of_other_inputs_is_refused(world):
-    data = published(Folder(world.root / "world"), "world")
-    with pytest.raises(StorageError, match="other tables or another tokenizer"):
-        prepare_store([data], world.encoder, "another tokenizer", world.store, silent)
-    with pytest.raises(StorageError, match="other tables or another tokenizer"):
-        prepare_store([data, data], world.encoder, "tokenizer", world.store, silent)
-
-
-@pytest.mark.parametrize(("column", "table"), [("query", "queries"), ("passage", "passages")])
-def test_a_pair_without_its_text_is_refused(world, tmp_path, column, table):
-    tables = dict(world.tables)
-    tables[table] = tables[table].slice(1)
-    for name, rows in tables.items():
-        write_table(Folder(tmp_path) / name, name, rows, "stamp")
-    missing = world.tables[table][f"{column}_id"][0].as_py()
-    with pytest.raises(DataError, match=f"{column} '{missing}'"):
-        prepare_store([published(Folder(tmp_path), "w")], world.encoder, "tokenizer", tmp_path / "store", silent)
-    with pytest.raises(StorageError):
-        TrainingStore(tmp_path / "store")
-
-
-def test_sources_that_share_texts_keep_their_own_pairs(world, tmp_path):
-    data = published(Folder(world.root / "world"), "world")
-    half = world.tables["pairs"].slice(0, 270).set_column(5, "source", pa.array(["half"] * 270))
-    write_table(Folder(tmp_path) / "pairs", "pairs", half.cast(world.tables["pairs"].schema), "stamp")
-    second = type(data)(
-        name="half", pairs=Folder(tmp_path) / "pairs", queries=data.queries, passages=data.passages, bitext=True
-    )
-    prepare_store([data, second], world.encoder, "tokenizer", tmp_path / "store", silent)
-    store = TrainingStore(tmp_path / "store")
-    both, alone = rows_of(store), rows_of(TrainingStore(world.store))
-    assert {key: rows for key, rows in both.items() if key[0] == "world"} == alone
-    assert all(set(rows) <= set(alone["world", *key[1:]]) for key, rows in both.items() if key[0] == "half")
-    assert {p.source for p in store.partitions if p.bitext} == {"half"}
-
-
-def test_progress_counts_all_texts(world, tmp_path):
-    seen = []
-    data = published(Folder(world.root / "world"), "world")
-    prepare_store([data], world.encoder, "tokenizer", tmp_path, lambda done, total: seen.append((done, total)))
-    assert seen == [(180, 360), (360, 360)]
-
-
-def test_no_pairs_at_all_are_refused(world, tmp_path):
-    for name, rows in world.tables.items():
-        write_table(Folder(tmp_path) / name, name, rows.slice(0, 0), "stamp")
-    with pytest.raises(DataError, match="no pairs"):
-        prepare_store([published(Folder(tmp_path), "w")], world.encoder, "tokenizer", tmp_path / "store", silent)
+def test_texts_are_tokenised_as_the_encoder_does(world) -> None:
+    store = TrainingStore(world.store)
+    for kind, table, tokens in (
+        ("query", "queries", store.query_tokens),
+        ("passage", "passages", store.passage_tokens),
+    ):
+        expected = world.encoder.tokenize(world.tables[table]["text"].to_pylist(), kind)
+        found = tokens(np.arange(len(expected)))
+        assert sorted(ids.tolist() for ids in found) == sorted(ids.tolist() for ids in expected)
 
 
 @pytest.mark.parametrize(
     ("pairs", "bitext", "expected"),
     [
-        (["aa-aa", "aa-bb"], False, SamplerSettings(kind="hybrid", alpha=0.5, block=2)),
-        (["aa-aa", "bb-bb"], False, SamplerSettings(kind="x-x-mono")),
-        (["aa-bb"], False, SamplerSettings(kind="x-y")),
-        (["aa-bb"], True, SamplerSettings(bitext_share=1.0)),
+        (["en-en", "en-de"], False, SamplerSettings(kind="hybrid", alpha=0.5, block=2)),
+        (["en-en", "de-de"], False, SamplerSettings(kind="x-x-mono")),
+        (["en-de"], False, SamplerSettings(kind="x-y")),
+        (["en-de"], True, SamplerSettings(bitext_share=1.0)),
     ],
 )
-def test_validation_takes_the_kinds_of_pairs_that_are_there(world, tmp_path, pairs, bitext, expected):
-    ids = world.tables["pairs"]["pair_id"].to_pylist()
-    kept = world.tables["pairs"].filter(pa.array([any(i.endswith(pair) for pair in pairs) for i in ids]))
-    for name, rows in (world.tables | {"pairs": kept}).items():
-        write_table(Folder(tmp_path) / name, name, rows, "stamp")
-    data = published(Folder(tmp_path), "w", bitext=bitext)
-    prepare_store([data], world.encoder, "tokenizer", tmp_path / "store", silent)
-    assert validation_sampler(TrainingStore(tmp_path / "store")) == expected
+def test_validation_takes_the_kinds_of_pairs_that_are_there(
+    tmp_path: Path, pairs: Sequence[str], bitext: bool, expected: SamplerSettings
+) -> None:
+    world = parallel(4)
+    kept = replace(world, pairs=[pair for pair in world.pairs if pair[0].partition("-")[2] in pairs])
+    store = prepare([kept.publish(tmp_path / "world", 2, bitext=bitext)], tmp_path / "store")
+    assert validation_sampler(store) == expected

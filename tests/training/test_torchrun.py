@@ -1,12 +1,11 @@
-import json
 import os
-import signal
+import random
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from kills import Scene, descendants, kill, metrics, reaches, steps, weights
 
 from xlstance.errors import StorageError
 from xlstance.training.torchrun import main, read_runs, train_in_turn
@@ -14,60 +13,30 @@ from xlstance.training.torchrun import main, read_runs, train_in_turn
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def weights(run):
-    return (Path(run.output) / "model.safetensors").read_bytes()
-
-
-def metrics(run):
-    return (Path(run.output) / "metrics.jsonl").read_text().splitlines()
-
-
-def steps(lines):
-    return [json.loads(line)["step"] for line in lines]
-
-
-def wait_for(condition, seconds=90):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.002)
-
-
-def kill(launcher):
-    """SIGKILL to the launcher and the processes that it started, which are sessions of their own under it."""
-    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
-    for pid in (launcher.pid, *map(int, children)):
-        os.kill(pid, signal.SIGKILL)
-    launcher.wait()
-
-
 def test_two_runs_in_turn(undisturbed):
     for run in undisturbed:
-        assert steps(metrics(run)) == list(range(5, 61, 5))
+        assert steps(metrics(run)) == list(range(5, 121, 5))
         assert run.trained
-        assert not (Path(run.output) / "checkpoints").exists()
+        assert not run.checkpoints.exists()
     assert weights(undisturbed[0]) != weights(undisturbed[1])
 
 
-def test_a_killed_run_goes_on_from_its_checkpoint(world, undisturbed, tmp_path):
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes to kill under /proc")
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
+def test_a_killed_run_goes_on_from_its_checkpoint(world, undisturbed, tmp_path, seed):
+    """Seed 0 kills the launcher and its processes, as when a machine goes down; the others one process of the two."""
     run = world.runs_in_turn(tmp_path)[0]
     command = world.torchrun([run], tmp_path)
-    marker = Path(run.output) / "checkpoints" / "latest.json"
     with subprocess.Popen(**command, stderr=subprocess.DEVNULL) as launcher:
-        wait_for(marker.exists)
-        kill(launcher)
-    kept = int(json.loads(marker.read_text())["folder"].removeprefix("step-"))
-    before = metrics(run)
-    assert 0 < kept < 60
+        reaches(run, random.Random(seed).randrange(10, 45))
+        workers = descendants(launcher.pid)
+        kill([launcher.pid, *workers] if seed == 0 else [random.Random(seed).choice(workers)])
+        assert launcher.wait(60) != 0
     assert not run.trained
+    scene = Scene.of(run)
     done = subprocess.run(**command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    after = metrics(run)
-    # Lines carry measured speeds: the same lines mean that their steps were not done again.
-    through = kept // 5
-    assert after[:through] == before[:through]
-    assert steps(after) == list(range(5, 61, 5))
-    assert weights(run) == weights(undisturbed[0])
+    scene.assert_resumed(undisturbed[0], every=5, last=120)
 
 
 def test_a_trained_run_is_left_alone(undisturbed):
@@ -92,6 +61,14 @@ def test_only_one_process_tells_of_a_mistake(monkeypatch, capsys, rank, lines):
     told = capsys.readouterr().err
     assert told.count("\n") == lines
     assert told.startswith("error: give one argument" if lines else "")
+
+
+def test_an_error_of_the_file_system_in_one_process_is_one_line(world, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr("xlstance.training.torchrun.train", lambda run: Path(tmp_path / "none").read_text())
+    world.torchrun([world.run(tmp_path / "run")], tmp_path)
+    assert main([str(tmp_path / "training-runs.json")]) == 2
+    assert capsys.readouterr().err == f"error: [Errno 2] No such file or directory: '{tmp_path}/none'\n"
 
 
 def test_runs_survive_their_file(world, tmp_path):

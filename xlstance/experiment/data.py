@@ -1,23 +1,31 @@
 """What training reads beside the corpora: vocabulary, start of the encoder and training store, each made once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
-from xlstance.encoders import StaticEncoder, align_by_lexicon, load_encoder, train_vocabulary, weigh_by_rarity
+from xlstance.encoders import (
+    Encoder,
+    EncoderSettings,
+    StaticEncoder,
+    align_by_lexicon,
+    load_encoder,
+    train_vocabulary,
+    weigh_by_rarity,
+)
 from xlstance.experiment.settings import ExperimentSettings, StartSettings
 from xlstance.progress import progress_bar
-from xlstance.storage import Folder, fingerprint, read_table
+from xlstance.storage import Folder, fingerprint, read_manifest, read_shard, read_table
 from xlstance.tables import hash_ids
-from xlstance.training.store import prepare_store
+from xlstance.training.store.preparation import prepare_store
 from xlstance.training_data import TrainingData
 
 _RARITY_TEXTS = 200_000
+_FEW = 100_000  # pairs that are tokenised here sooner than a pool of workers starts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,25 +52,25 @@ def prepare_training(settings: ExperimentSettings, root: Folder, data: dict[str,
     training = [source for name, source in data.items() if name not in settings.development]
     development = [data[name] for name in settings.development]
     tokenizer = "" if settings.encoder.model else str(_vocabulary(settings, root, training))
-    encoder = load_encoder(settings.encoder, tokenizer=tokenizer or None)
     vocabulary = Path(tokenizer).read_text() if tokenizer else ""
     stamp = fingerprint(settings.encoder, fingerprint(vocabulary))
+    load = partial(_tokenising_encoder, settings.encoder, tokenizer)
     stores = {}
-    for name, sources in (("store", training), ("validation_store", development)):
+    for name, label, sources in (
+        ("store", "training store", training),
+        ("validation_store", "validation store", development),
+    ):
         if sources:
-            folder = root.local / name
-            with progress_bar(desc=f"tokenising ({name.replace('_', ' ')})", unit="text") as bar:
-                prepare_store(sources, encoder, stamp, folder, _shower(bar))
-            stores[name] = str(folder)
+            few = sum(source.rows for source in sources) < _FEW
+            workers = 0 if few else settings.cluster.stream_workers
+            prepare_store(sources, load, stamp, root / name, label=label, workers=workers)
+            stores[name] = (root / name).uri
     return Prepared(tokenizer=tokenizer, start=_starts(settings, root, data, training, tokenizer), **stores)
 
 
-def _shower(bar: "tqdm[Any]") -> Callable[[int, int], None]:
-    def show(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-
-    return show
+def _tokenising_encoder(settings: EncoderSettings, tokenizer: str) -> Encoder:
+    """An encoder that only tokenises: its weights take no memory."""
+    return load_encoder(settings, tokenizer=tokenizer or None).to("meta")
 
 
 def _starts(
@@ -119,12 +127,20 @@ def _vocabulary(settings: ExperimentSettings, root: Folder, sources: Sequence[Tr
 
 
 def _sample(sources: Sequence[TrainingData], size: int) -> list[str]:
-    """About ``size`` texts, the same number from every language as far as it has them, drawn by hashes."""
+    """About ``size`` texts, the same number from every language as far as it has them, drawn by hashes.
+
+    Read file by file; about ``size`` texts are held. The same texts give the same sample, however they are cut and
+    in whatever order they come.
+    """
     folders = {folder.uri: (folder, "queries") for source in sources for folder in source.queries}
     folders |= {folder.uri: (folder, "passages") for source in sources for folder in source.passages}
-    frames = [read_table(folder, table, ["lang", "text"]).to_pandas() for folder, table in folders.values()]
-    texts = pd.concat(frames, ignore_index=True).drop_duplicates("text", ignore_index=True)
-    texts = texts.iloc[np.argsort(hash_ids(texts["text"].tolist()), kind="stable")]
-    share = -(-size // texts["lang"].nunique())
-    sample: list[str] = texts.groupby("lang", sort=True).head(share)["text"].tolist()
+    kept = pd.DataFrame({"hash": np.zeros(0, np.uint64), "lang": [], "text": []})
+    for folder, table in folders.values():
+        for file in read_manifest(folder).files:
+            texts = read_shard(folder, file, table, ["lang", "text"]).to_pandas()
+            kept = pd.concat([kept, texts.assign(hash=hash_ids(texts["text"].tolist()))]).drop_duplicates()
+            # With more languages each has a smaller share: what is dropped here would not be in the sample later.
+            share = -(-size // kept["lang"].nunique()) if len(kept) else size
+            kept = kept.sort_values(["lang", "hash", "text"]).groupby("lang", sort=True).head(share)
+    sample: list[str] = kept["text"].drop_duplicates().tolist()
     return sample

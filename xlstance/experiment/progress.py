@@ -2,14 +2,26 @@
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
 
 from xlstance.progress import progress_bar
-from xlstance.training.loop import METRICS, TrainingRun
+from xlstance.training.run import TrainingRun
+from xlstance.training.tracking import METRICS
 
 _SECONDS = 0.5
+_SHOWN = {  # by the name in the metrics; the rate of all that training does is the bar's own
+    "kind": "{}",
+    "loss": "loss {:.3g}",
+    "step_pairs_per_second": "{:,.0f} pairs/s in steps",
+    "pairs_per_second": "{:,.0f} in all",
+    "validation_loss": "validation loss {:.3g}",
+    "validation_multi_map": "multi mAP {:.3f}",
+}
 
 
 @contextmanager
@@ -26,28 +38,57 @@ def follow(runs: Sequence[TrainingRun]) -> Iterator[None]:
         thread.join()
 
 
+def describe(metrics: Mapping[str, Any]) -> str:
+    """What the newest metrics say, in a few words: kind of batch, loss, pairs per second, last validation."""
+    return ", ".join(form.format(metrics[name]) for name, form in _SHOWN.items() if metrics.get(name) is not None)
+
+
+class NewestMetrics:
+    """The newest value of every figure of a run; only what was added to its file since is read.
+
+    Args:
+        run: what is trained, here or on another machine.
+    """
+
+    def __init__(self, run: TrainingRun) -> None:
+        self._path, self._read, self._found = Path(run.output) / METRICS, 0, dict[str, Any]()
+
+    def get(self) -> dict[str, Any]:
+        """The figures by name; none before the first line."""
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if size < self._read:  # a worker died: the lines of steps that are done again are gone
+            self._read, self._found = 0, {}
+        if size > self._read:
+            with self._path.open("rb") as file:
+                file.seek(self._read)
+                lines = file.read().splitlines(keepends=True)
+            for line in lines:
+                if line.endswith(b"\n"):
+                    self._read += len(line)
+                    self._found |= json.loads(line)
+        return self._found
+
+
 def _show(runs: Sequence[TrainingRun], over: threading.Event) -> None:
+    newest = [NewestMetrics(run) for run in runs]
     with progress_bar(total=len(runs), desc="starting the workers", bar_format="{desc} [{elapsed}]") as waiting:
-        while not over.wait(_SECONDS) and not any(_last_row(run) for run in runs):
+        while not over.wait(_SECONDS) and not any(metrics.get() for metrics in newest):
             waiting.update(0)  # redraws when it is time
-    for run in runs:
-        with progress_bar(total=run.settings.steps, desc=f"training {run.name}", unit="step") as bar:
+    for run, metrics in zip(runs, newest, strict=True):
+        # What an earlier start of the run did took none of this one's time: the remaining time follows from the rest.
+        done = int(metrics.get().get("step", 0))
+        with progress_bar(total=run.settings.steps, initial=done, desc=f"training {run.name}", unit="step") as bar:
             finished = False
             while not finished:
                 finished = over.wait(_SECONDS) or run.trained
-                row = _last_row(run)
-                if row:
-                    bar.update(int(row["step"]) - bar.n)
-                    shown = {name: row[name] for name in ("kind", "loss", "pairs_per_second") if name in row}
-                    bar.set_postfix({name: f"{v:.3g}" if isinstance(v, float) else v for name, v in shown.items()})
+                _draw(bar, metrics.get())
         if over.is_set() and not run.trained:
             return
 
 
-def _last_row(run: TrainingRun) -> dict[str, str | float | int]:
-    path = Path(run.output) / METRICS
-    if not path.exists():
-        return {}
-    lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
-    row: dict[str, str | float | int] = json.loads(lines[-1]) if lines else {}
-    return row
+def _draw(bar: "tqdm[Any]", metrics: Mapping[str, Any]) -> None:
+    step = int(metrics.get("step", 0))
+    if step < bar.n:  # some are done again
+        bar.n = step
+    bar.set_postfix_str(describe(metrics), refresh=False)
+    bar.update(step - bar.n)

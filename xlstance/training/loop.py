@@ -1,114 +1,69 @@
-"""The training loop. It knows no Ray: Ray Train, a Tune trial and ``torchrun`` all drive it through ``report``."""
+"""The training loop. It knows no Ray: Ray Train, ``torchrun`` and a caller in one process drive the same one."""
 
 import json
 import math
 import shutil
-import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-import torch
-
-from xlstance.encoders import EncoderSettings, load_encoder
+from xlstance.encoders import load_encoder
 from xlstance.errors import SettingsError
-from xlstance.files import sha256_of
-from xlstance.storage import fingerprint
+from xlstance.training.agreement import together
 from xlstance.training.batches import BatchReader, RankBatch, validation_sampler
-from xlstance.training.checkpoint import load_checkpoint, read_state, save_checkpoint
-from xlstance.training.engine import encoder_of, join_process_group, make_engine, whole_parameters
+from xlstance.training.checkpoint import Checkpoints, write_whole
+from xlstance.training.divergence import DivergenceError, DivergenceWatch
+from xlstance.training.engine import join_process_group, make_engine
+from xlstance.training.learning_rate import learning_rate_at
 from xlstance.training.objective import Objective
-from xlstance.training.settings import TrainingSettings
-from xlstance.training.store import TrainingStore
+from xlstance.training.prefetch import Prefetcher
+from xlstance.training.run import SUMMARY, TrainingRun
+from xlstance.training.saving import BestWeights, save_model, weights_are_finite
+from xlstance.training.state import RunState
+from xlstance.training.store import TrainingStore, open_store
+from xlstance.training.summary import make_summary
+from xlstance.training.tracking import MetricsFile, TensorBoard, Tracker
+from xlstance.training.validation import LOSS, Validation
 
-Report = Callable[[dict[str, Any], Path | None], None]
-SUMMARY = "training.json"  # written last: its presence says that a model folder is complete
-METRICS = "metrics.jsonl"
-_BEST = "best"  # folder of the weights of the best validation so far
 _VALIDATION_SEED = 0  # the same validation batches for every arm and seed
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingRun:
-    """One encoder to be trained.
-
-    Attributes:
-        arm: the experiment's arm.
-        seed: decides weights, batches, crops and dropout.
-        settings: how.
-        encoder: what.
-        start: folder of the model to start from; empty: the encoder of the settings.
-        tokenizer: file of the vocabulary, for an encoder from scratch.
-        store: folder of the training store.
-        sources: names of the sources to draw from; empty: all.
-        validation_store: folder of the store of development pairs; empty: no validation.
-        output: folder for the model, its metrics and the best weights so far.
-    """
-
-    arm: str
-    seed: int
-    settings: TrainingSettings
-    encoder: EncoderSettings
-    start: str = ""
-    tokenizer: str = ""
-    store: str
-    sources: tuple[str, ...] = ()
-    validation_store: str = ""
-    output: str
-
-    @property
-    def name(self) -> str:
-        """Arm and seed, as a folder's name."""
-        return f"{self.arm}-{self.seed}"
-
-    @property
-    def trained(self) -> bool:
-        """Whether the run's model is finished."""
-        return (Path(self.output) / SUMMARY).exists()
-
-
-@dataclass
-class _Progress:
-    """What a resumed run must know besides the engine's state."""
-
-    step: int = 0
-    seconds: float = 0.0
-    best_loss: float = math.inf
-    best_step: int = 0
-    worse: int = 0
-    kinds: Counter[str] = field(default_factory=Counter)
-    rows: Counter[str] = field(default_factory=Counter)
-
-
-def train(run: TrainingRun, report: Report, resume: Path | None = None) -> None:
+def train(run: TrainingRun, trackers: Sequence[Tracker] = ()) -> None:
     """Trains one encoder and saves it with its summary; every process of the group calls it.
+
+    A run that was stopped goes on from its newest whole checkpoint, and ends with the same bytes as one that was not.
 
     Args:
         run: what to train.
-        report: called by every rank equally often with (metrics, folder of this rank's part of a checkpoint); when it
-            returns, the checkpoint is kept and the folder may go.
-        resume: a merged checkpoint of this run to go on from.
+        trackers: take the metrics in the first process, beside ``metrics.jsonl``.
 
     Raises:
-        SettingsError: if the settings do not fit the data or the number of processes.
+        UserError: in every process alike: for settings that do not fit the data or the number of processes, damaged
+            checkpoints, a loss that diverged, a folder that cannot be written.
     """
     rank, world_size = join_process_group()
-    _Loop(run, report, rank, world_size).run(resume)
+    loop = _Loop(run, rank, world_size, trackers)
+    try:
+        loop.run()
+    finally:
+        loop.close()
 
 
 class _Loop:
-    def __init__(self, run: TrainingRun, report: Report, rank: int, world_size: int) -> None:
+    def __init__(self, run: TrainingRun, rank: int, world_size: int, trackers: Sequence[Tracker]) -> None:
         settings = run.settings
         if settings.batch_size % world_size:
             raise SettingsError(f"training.batch_size {settings.batch_size} is no multiple of the {world_size} workers")
-        self._run, self._settings, self._report = run, settings, report
-        self._rank, self._world_size, self._output = rank, world_size, Path(run.output)
-        described = replace(run.encoder, model=run.start) if run.start else run.encoder
-        encoder = load_encoder(described, tokenizer=run.tokenizer or None, seed=run.seed)
-        self._engine = make_engine(encoder, settings, world_size)
+        self._run, self._settings, self._rank, self._given = run, settings, rank, trackers
+        with together(f"{run.name} cannot be opened"):
+            described = replace(run.encoder, model=run.start) if run.start else run.encoder
+            encoder = load_encoder(described, tokenizer=run.tokenizer or None, seed=run.seed)
+            window = settings.sampler.window if settings.sampler.order == "blocks" else 0
+            store = open_store(run.store, run.node_folder, window) if settings.steps else None
+            development = open_store(run.validation_store, run.node_folder) if run.validation_store else None
+            stamp = run.stamp()
+        self._engine = make_engine(encoder, settings, world_size, run.seed)
         self._objective = Objective(self._engine, settings, run.seed, rank)
 
         def reader(store: TrainingStore, validation: bool) -> BatchReader:
@@ -122,134 +77,132 @@ class _Loop:
                 encoder,
                 rank,
                 world_size,
+                negatives=0 if validation else settings.negatives,
+                chunk_tokens=settings.chunk_tokens,
             )
 
-        self._batches = reader(TrainingStore(Path(run.store)), False) if settings.steps else None
-        self._validation = reader(TrainingStore(Path(run.validation_store)), True) if run.validation_store else None
-        self._progress = _Progress()
+        self._batches = Prefetcher(reader(store, False), settings.steps) if store else None
+        self._validation = (
+            Validation(development, reader(development, True), settings, self._engine, self._objective)
+            if development and settings.validation.every
+            else None
+        )
+        self._checkpoints = Checkpoints(run.checkpoints, stamp, rank, world_size)
+        self._best = BestWeights(run.best, rank)
+        self._trackers: list[Tracker] = []
+        self._state = RunState()
 
-    def run(self, resume: Path | None) -> None:
-        if resume is None:
-            self._keep_metrics(0)
-        else:
-            self._restore(resume)
-        settings, progress = self._settings, self._progress
-        began = time.monotonic() - progress.seconds
-        while self._batches and progress.step < settings.steps:
-            batch = self._batches[progress.step]
-            loss = self._step(batch)
-            progress.step += 1
-            progress.seconds = time.monotonic() - began
-            progress.kinds[batch.kind] += 1
-            progress.rows.update(batch.rows)
-            last = progress.step == settings.steps
-            if progress.step % settings.log_every == 0 or last:
-                self._log({"kind": batch.kind, "loss": loss, "pairs_per_second": self._rate()})
-            if self._is_time(settings.validation.every) or (last and settings.validation.every):
-                self._validate()
-                if settings.validation.patience and progress.worse >= settings.validation.patience:
-                    break
+    def run(self) -> None:
+        self._restore()
+        settings, state = self._settings, self._state
+        began = time.monotonic() - state.seconds
+        while self._batches and state.step < settings.steps and not self._stops_early():
+            batch, loss = self._step(self._batches)
+            state.seconds = time.monotonic() - began
+            last = state.step == settings.steps
+            if self._is_time(settings.log_every) or last:
+                self._log_step(batch, loss)
+            if self._validation and (self._is_time(settings.validation.every) or last):
+                self._validate(self._validation, batch)
             if self._is_time(settings.checkpoint_every) and not last:
-                self._checkpoint()
+                self._checkpoint(batch)
         self._finish()
 
+    def close(self) -> None:
+        if self._batches:
+            self._batches.close()
+        for tracker in self._trackers:
+            tracker.close()
+
     def _is_time(self, every: int) -> bool:
-        return bool(every) and self._progress.step % every == 0
+        return bool(every) and self._state.step % every == 0
 
-    def _rate(self) -> float:
-        """Pairs per second over the whole run, validations and checkpoints included."""
-        return round(self._progress.step * self._settings.batch_size / self._progress.seconds, 1)
+    def _stops_early(self) -> bool:
+        return 0 < self._settings.validation.patience <= self._state.worse
 
-    def _step(self, batch: RankBatch) -> float:
-        step = self._progress.step
-        for group in self._engine.optimizer.param_groups:
-            group["lr"] = self._settings.learning_rate * learning_rate_share(self._settings, step)
-        return self._objective.train(batch, step)
-
-    def _validate(self) -> None:
-        if self._validation is None:
-            return
-        losses = [self._objective.evaluate(self._validation[n], n) for n in range(self._settings.validation.batches)]
-        loss, progress = sum(losses) / len(losses), self._progress
-        self._log({"validation_loss": loss})
-        if loss < progress.best_loss:
-            progress.best_loss, progress.best_step, progress.worse = loss, progress.step, 0
-            if self._settings.validation.patience:
-                self._save(self._output / _BEST)
-        else:
-            progress.worse += 1
-
-    def _save(self, folder: Path) -> None:
-        with whole_parameters(self._engine) as encoder:
+    def _restore(self) -> None:
+        found = self._checkpoints.restore(self._engine)
+        if found is not None:
+            self._state = RunState.from_json(found)
+        self._watch = DivergenceWatch(self._settings.divergence, self._state.means, self._state.lowest)
+        with together(f"the metrics cannot be written to {self._run.folder}"):
             if self._rank == 0:
-                encoder.save(folder)
-        torch.distributed.barrier()
+                facts = {"arm": self._run.arm, "seed": self._run.seed, "steps": self._settings.steps}
+                file = MetricsFile(self._run.folder, facts)
+                lines = file.keep_until(self._state.step)
+                board = [TensorBoard(self._run.folder, lines)] if self._settings.tensorboard else []
+                self._trackers = [file, *board, *self._given]
+                self._best.drop_after(self._state.step)
 
-    def _checkpoint(self) -> None:
-        state = {"run": self._run.name, "progress": vars(self._progress)}
-        with tempfile.TemporaryDirectory() as folder:
-            save_checkpoint(self._engine, Path(folder), state, self._rank)
-            self._report({"run": self._run.name, "step": self._progress.step}, Path(folder))
+    def _step(self, batches: Prefetcher) -> tuple[RankBatch, float]:
+        step = self._state.step
+        began = time.monotonic()
+        batch = batches.get(step)
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = learning_rate_at(self._settings, step)
+        loss = self._objective.train(batch, step)
+        self._state.count(batch, time.monotonic() - began, batches.waited)
+        # Under fp16 a step whose gradient overflows is skipped, and nothing is lost.
+        norm = None if self._settings.deepspeed.precision == "fp16" else self._gradient_norm()
+        problem = self._watch.problem(batch.kind, loss, norm)
+        if problem:
+            raise self._diverged(problem, batch)
+        return batch, loss
 
-    def _restore(self, folder: Path) -> None:
-        load_checkpoint(self._engine, folder, self._world_size)
-        state = read_state(folder)["progress"]
-        self._progress = _Progress(**{**state, "kinds": Counter(state["kinds"]), "rows": Counter(state["rows"])})
-        self._keep_metrics(self._progress.step)
+    def _gradient_norm(self) -> float | None:
+        """Of the last step, before clipping; without ZeRO DeepSpeed tells none."""
+        norm = self._engine.get_global_grad_norm()
+        return None if norm is None else float(norm)
 
-    def _keep_metrics(self, step: int) -> None:
-        """Drops the metrics of steps that will be done again."""
-        path = self._output / METRICS
-        if self._rank == 0 and path.exists():
-            lines = path.read_text().splitlines()
-            kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-            path.write_text("".join(line + "\n" for line in kept))
+    def _log(self, metrics: Mapping[str, Any]) -> None:
+        for tracker in self._trackers:
+            tracker.log(self._state.step, metrics)
 
-    def _log(self, metrics: dict[str, Any]) -> None:
-        if self._rank == 0:
-            self._output.mkdir(parents=True, exist_ok=True)
-            run, step = self._run, {"step": self._progress.step, "steps": self._settings.steps}
-            with (self._output / METRICS).open("a") as file:
-                file.write(json.dumps({"arm": run.arm, "seed": run.seed, **step, **metrics}) + "\n")
+    def _log_step(self, batch: RankBatch, loss: float) -> None:
+        state, norm = self._state, self._gradient_norm()
+        metrics: dict[str, Any] = {"kind": batch.kind, "loss": loss}
+        metrics["learning_rate"] = learning_rate_at(self._settings, state.step - 1)
+        if norm is not None and math.isfinite(norm):
+            metrics["gradient_norm"] = norm
+        if self._settings.loss.learn_temperature:
+            metrics["temperature"] = self._objective.temperature
+        self._log({**metrics, **state.rates(self._settings.batch_size), "wait_share": state.wait_share})
+
+    def _validate(self, validation: Validation, batch: RankBatch) -> None:
+        figures = validation.measure()
+        if not math.isfinite(figures[LOSS]):
+            raise self._diverged(f"the validation loss is {figures[LOSS]}", batch)
+        self._log(figures)
+        if self._state.judge(validation.score(figures), figures) and self._settings.validation.keeps_best:
+            self._best.save(self._engine, self._state.step)
+            self._best.drop(self._state.best_step, self._checkpoints.steps())
+
+    def _checkpoint(self, batch: RankBatch) -> None:
+        with together("the weights cannot be looked at"):
+            if not weights_are_finite(self._engine):
+                raise self._diverged("the weights hold values that are not finite", batch)
+        self._checkpoints.save(self._engine, self._state.step, self._state.to_json())
+        self._best.drop(self._state.best_step, self._checkpoints.steps())
+
+    def _diverged(self, problem: str, batch: RankBatch) -> DivergenceError:
+        steps = self._checkpoints.steps()
+        kept = f"the last good checkpoint is of step {steps[-1]}, in {self._run.checkpoints}" if steps else ""
+        return DivergenceError(
+            self._run.name, self._state.step, batch.kind, batch.rows, problem, kept or "there is no checkpoint yet"
+        )
 
     def _finish(self) -> None:
-        best = self._output / _BEST
-        kept_best = self._progress.best_step > 0 and bool(self._settings.validation.patience)
+        run, state = self._run, self._state
+        kept_best = self._settings.validation.keeps_best and state.best is not None
         if not kept_best:
-            self._save(self._output)
-        if self._rank == 0:
-            if kept_best:
-                shutil.copytree(best, self._output, dirs_exist_ok=True)
-            summary = json.dumps(self._summary(kept_best), indent=1)
-            (self._output / SUMMARY).write_text(summary)
-            # Not before the summary: a run that is killed here goes on from a checkpoint and needs it again.
-            shutil.rmtree(best, ignore_errors=True)
-        torch.distributed.barrier()
-
-    def _summary(self, kept_best: bool) -> dict[str, Any]:
-        progress = self._progress
-        trained = progress.step > 0
-        best = self._output / _BEST
-        weights = sorted(path for path in self._output.rglob("*.safetensors") if best not in path.parents)
-        return {
-            "steps": progress.step,
-            "batch_size": self._settings.batch_size,
-            "seconds": round(progress.seconds, 1),
-            "pairs_per_second": self._rate() if trained else None,
-            "kept_step": progress.best_step if kept_best else progress.step,
-            "validation_loss": progress.best_loss if math.isfinite(progress.best_loss) else None,
-            "batches": dict(sorted(progress.kinds.items())),
-            "rows": dict(sorted(progress.rows.items())),
-            "weights": fingerprint([sha256_of(path) for path in weights]),
-            # ZeRO 3 leaves an empty tensor on each rank, and notes the real size beside it.
-            "parameters": sum(getattr(p, "ds_numel", p.numel()) for p in encoder_of(self._engine).parameters()),
-        }
-
-
-def learning_rate_share(settings: TrainingSettings, step: int) -> float:
-    """The learning rate at a step (from 0) as a share of its peak: a linear rise, then the schedule's decay."""
-    warm = settings.warmup * settings.steps
-    if step < warm:
-        return (step + 1) / (warm + 1)
-    done = (step - warm) / max(1.0, settings.steps - warm)
-    return {"linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2, "constant": 1.0}[settings.schedule]
+            save_model(self._engine, run.folder, self._rank)
+        with together(f"the model cannot be written to {run.folder}"):
+            if self._rank == 0:
+                if kept_best:
+                    shutil.copytree(self._best.at(state.best_step), run.folder, dirs_exist_ok=True)
+                kept_step = state.best_step if kept_best else state.step
+                summary = make_summary(run, state, kept_step, self._engine)
+                write_whole(run.folder / SUMMARY, json.dumps(summary, indent=1))
+                # Not before the summary: a run that is killed here goes on from a checkpoint and needs them again.
+                self._best.remove()
+                self._checkpoints.remove()

@@ -1,0 +1,377 @@
+"""How fast a step of training is, beside sentence-transformers' trainer, a bare torch loop, and more workers.
+
+    python benchmarks/training.py --data ../shared/data --model MODEL_FOLDER
+
+English questions and paragraphs of SQuAD, cut at 64 and 128 tokens; every program trains the same pairs once, in a
+process of its own, and the first step is left out. (a) A transformer and a static encoder, against
+sentence-transformers' CachedMultipleNegativesRankingLoss at its defaults, and at the best of several token budgets of
+its mini-batches; it refuses a static encoder, for which its MultipleNegativesRankingLoss stands in. (b) Under Ray Train
+with DeepSpeed, one worker, against a bare torch loop with the same batches and loss; two workers of one thread against
+one of two. (c) What making batches takes. The figures go to ``benchmarks/results/training.json``.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results" / "training.json"
+QUERY_TOKENS, PASSAGE_TOKENS = 64, 128
+VOCABULARY, DIMENSION = 30_000, 256
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a child process trains."""
+
+    program: str
+    encoder: str
+    folder: str
+    model: str
+    batch_size: int
+    steps: int
+    threads: int
+    option: int = 0
+
+
+def make_world(folder: Path, data: Path, pairs: int) -> None:
+    """SQuAD's pairs as published tables."""
+    import pyarrow.parquet as pq
+
+    from xlstance.collection import TrainingSet
+    from xlstance.storage import Folder
+    from xlstance.tables import make_table
+    from xlstance.training_data import publish_source
+
+    rows = pq.read_table(data / "train" / "squad" / "en_backtranslated.parquet", columns=["question", "context"])
+    texts = rows.slice(0, pairs)
+    names = [str(row) for row in range(len(texts))]
+    common = {"lang": ["en"] * len(names), "group_id": names}
+    tables = {
+        "queries": {"query_id": [f"q{name}" for name in names], "text": texts["question"].to_pylist()},
+        "passages": {"passage_id": [f"p{name}" for name in names], "text": texts["context"].to_pylist()},
+    }
+    made = TrainingSet(
+        **{table: make_table(table, {**columns, **common}) for table, columns in tables.items()},
+        pairs=make_table(
+            "pairs",
+            {
+                "pair_id": names,
+                "query_id": tables["queries"]["query_id"],
+                "passage_id": tables["passages"]["passage_id"],
+                "source": ["squad"] * len(names),
+            },
+        ),
+    )
+    publish_source(Folder(folder / "tables"), made.stream, "benchmark", 4)
+
+
+def static_encoder(folder: Path) -> Path:
+    """A static encoder of random vectors with a vocabulary of the texts, as a folder that both sides load."""
+    from xlstance.encoders import EncoderSettings, load_encoder, train_vocabulary
+    from xlstance.storage import Folder, read_table
+
+    place, vocabulary = folder / "static", folder / "tokenizer.json"
+    texts = read_table(Folder(folder / "tables" / "passages"), "passages", ["text"])["text"].to_pylist()
+    train_vocabulary(texts, VOCABULARY).save(str(vocabulary))
+    settings = EncoderSettings(
+        kind="static",
+        vocabulary_size=VOCABULARY,
+        dimension=DIMENSION,
+        max_query_length=QUERY_TOKENS,
+        max_passage_length=PASSAGE_TOKENS,
+    )
+    load_encoder(settings, tokenizer=vocabulary, seed=0).save(place)
+    return place
+
+
+def our_run(task: Task, name: str, **settings: Any) -> Any:
+    """The run as our loop takes it; its store is made where there is none."""
+    from xlstance.encoders import EncoderSettings
+    from xlstance.training.plan import SamplerSettings
+    from xlstance.training.run import TrainingRun
+    from xlstance.training.settings import LossSettings, TrainingSettings, ValidationSettings
+
+    prefixes = {"query_prefix": "", "passage_prefix": ""}
+    lengths = {"max_query_length": QUERY_TOKENS, "max_passage_length": PASSAGE_TOKENS}
+    return TrainingRun(
+        arm=name,
+        seed=0,
+        settings=TrainingSettings(
+            sampler=SamplerSettings(kind="x-x-mono"),
+            loss=LossSettings(symmetric=False),
+            validation=ValidationSettings(every=0),
+            steps=task.steps,
+            batch_size=task.batch_size,
+            learning_rate=2e-5,
+            checkpoint_every=0,
+            log_every=1,
+            **settings,
+        ),
+        encoder=EncoderSettings(kind=task.encoder, model=task.model, pooling="mean", **prefixes, **lengths),  # type: ignore[arg-type]
+        store=str(Path(task.folder) / f"store-{task.encoder}"),
+        output=str(Path(task.folder) / "runs" / f"{name}-{time.time_ns()}"),
+    )
+
+
+def prepare(task: Task) -> None:
+    """The training store of an encoder."""
+    from xlstance.encoders import load_encoder
+    from xlstance.storage import Folder
+    from xlstance.training.store.preparation import prepare_store
+    from xlstance.training_data import published
+
+    run = our_run(task, "prepare")
+    source = published(Folder(Path(task.folder) / "tables"), "squad")
+    prepare_store([source], partial(load_encoder, run.encoder), task.encoder, Folder(run.store))
+
+
+class Clock:
+    """Notes when steps end."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def log(self, step: int, metrics: Any) -> None:
+        """A step has ended."""
+        self.ends.append(time.perf_counter())
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def train_ours(task: Task) -> dict[str, Any]:
+    from xlstance.training.loop import train
+
+    clock = Clock()
+    run = our_run(task, "ours", gradient_caching=bool(task.option))
+    train(run, [clock])
+    told = json.loads((run.folder / "training.json").read_text())
+    return {"rate": steady_rate(clock.ends, task.batch_size), "wait_share": told["wait_share"]}
+
+
+def train_bare(task: Task) -> dict[str, Any]:
+    """The same batches and loss with nothing around them."""
+    import torch
+
+    from xlstance.encoders import load_encoder
+    from xlstance.training.batches import BatchReader
+    from xlstance.training.loss import share_of_loss
+    from xlstance.training.store import TrainingStore
+
+    run = our_run(task, "bare")
+    settings, encoder = run.settings, load_encoder(run.encoder)
+    reader = BatchReader(TrainingStore(Path(run.store)), (), settings.sampler, settings.batch_size, 0, 0, encoder, 0, 1)
+    optimizer = torch.optim.AdamW(encoder.parameters(), lr=settings.learning_rate, fused=True)
+    encoder.train()
+    ends = []
+    for step in range(task.steps):
+        batch = reader[step]
+        vectors = torch.cat([encoder(chunk) for chunk in batch.chunks])
+        with torch.no_grad():
+            leaf = vectors.detach()[batch.slots]
+            _, gradient, _ = share_of_loss(leaf, batch.share, settings.loss.temperature, settings.loss)
+        vectors[batch.slots].backward(gradient)
+        torch.nn.utils.clip_grad_norm_(encoder.parameters(), settings.deepspeed.gradient_clipping)
+        optimizer.step()
+        optimizer.zero_grad()
+        ends.append(time.perf_counter())
+    return {"rate": steady_rate(ends, task.batch_size)}
+
+
+def train_ray(task: Task) -> dict[str, Any]:
+    """Under Ray Train with ``option`` workers."""
+    import ray
+
+    from xlstance.training.distributed import fit
+
+    ray.init(address="local", num_cpus=task.threads, include_dashboard=False, log_to_driver=False)
+    run = our_run(task, f"ray{task.option}")
+    threads = task.threads // task.option
+    fit([run], Path(task.folder) / "ray", workers=task.option, cpus_per_worker=threads, gpus_per_worker=0)
+    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    done = [line["step"] * task.batch_size / line["step_pairs_per_second"] for line in lines]
+    return {"rate": steady_rate(done, task.batch_size)}
+
+
+def train_peer(task: Task) -> dict[str, Any]:
+    """sentence-transformers' trainer; option 0: its defaults, else a token budget of its mini-batches."""
+    from datasets import Dataset
+    from sentence_transformers import (
+        SentenceTransformer,
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+    )
+    from sentence_transformers.sentence_transformer.losses import (
+        CachedMultipleNegativesRankingLoss,
+        MultipleNegativesRankingLoss,
+    )
+    from transformers import TrainerCallback
+
+    from xlstance.storage import Folder, read_table
+
+    ends: list[float] = []
+
+    class Watch(TrainerCallback):
+        def on_step_end(self, *args: Any, **more: Any) -> None:
+            ends.append(time.perf_counter())
+
+    tables = Folder(Path(task.folder) / "tables")
+    texts = {}
+    for table, key, column in (("queries", "query_id", "anchor"), ("passages", "passage_id", "positive")):
+        rows = read_table(tables / table, table, [key, "text"]).sort_by(key)
+        texts[column] = rows["text"].to_pylist()[: task.batch_size * task.steps]
+    model = SentenceTransformer(task.model, device="cpu")
+    if task.encoder == "static":
+        loss: Any = MultipleNegativesRankingLoss(model)  # the cached one refuses a static encoder
+    else:
+        model.max_seq_length = PASSAGE_TOKENS
+        loss = CachedMultipleNegativesRankingLoss(
+            model, **({"mini_batch_num_tokens": task.option} if task.option else {})
+        )
+    with tempfile.TemporaryDirectory() as output:
+        arguments = SentenceTransformerTrainingArguments(
+            output,
+            per_device_train_batch_size=task.batch_size,
+            max_steps=task.steps,
+            learning_rate=2e-5,
+            save_strategy="no",
+            logging_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            use_cpu=True,
+        )
+        SentenceTransformerTrainer(model, arguments, Dataset.from_dict(texts), loss=loss, callbacks=[Watch()]).train()
+    return {"rate": steady_rate(ends, task.batch_size)}
+
+
+def measure_batches(task: Task) -> dict[str, Any]:
+    """Milliseconds to make a batch, all of it and the plan alone."""
+    from xlstance.encoders import load_encoder
+    from xlstance.training.batches import BatchReader
+    from xlstance.training.plan import BatchPlan
+    from xlstance.training.store import TrainingStore
+
+    run = our_run(task, "batches")
+    store = TrainingStore(Path(run.store))
+    sampler, size = run.settings.sampler, task.batch_size
+    reader = BatchReader(store, (), sampler, size, 0, 0, load_encoder(run.encoder), 0, 1)
+    plan = BatchPlan(store.partitions, sampler, size, 0)
+
+    def milliseconds(make: Callable[[int], Any]) -> float:
+        took = []
+        for step in range(30):
+            began = time.perf_counter()
+            make(step)
+            took.append(1000 * (time.perf_counter() - began))
+        return round(median(took), 3)
+
+    return {"batch_ms": milliseconds(reader.__getitem__), "plan_ms": milliseconds(plan.batch)}
+
+
+def steady_rate(ends: Sequence[float], batch_size: int) -> float:
+    """Pairs per second from the end of the first step to that of the last."""
+    return round((len(ends) - 1) * batch_size / (ends[-1] - ends[0]), 2)
+
+
+PROGRAMS = {"ours": train_ours, "bare": train_bare, "ray": train_ray, "peer": train_peer, "batches": measure_batches}
+
+
+def in_child(task: Task) -> dict[str, Any]:
+    """Runs a task in a process of its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(task.threads), "TOKENIZERS_PARALLELISM": "false"}
+    environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[1])
+    command = [sys.executable, __file__, "--child", json.dumps(vars(task))]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{task}\n{done.stderr[-3000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(f"{task.encoder} {task.program} {task.option or ''}: {found}", flush=True)
+    return found
+
+
+def side_by_side(task: Task, budgets: Sequence[int], repeats: int) -> dict[str, Any]:
+    """Ours with and without gradient caching, beside the peer; the best of runs that take turns."""
+    tasks = {"graphs kept": replace(task, program="ours"), "gradient caching": replace(task, program="ours", option=1)}
+    tasks["peer default"] = replace(task, program="peer")
+    tasks |= {f"peer {budget}": replace(task, program="peer", option=budget) for budget in budgets}
+    rates: dict[str, float] = dict.fromkeys(tasks, 0.0)
+    wait = 0.0
+    for _ in range(repeats):
+        for name, one in tasks.items():
+            found = in_child(one)
+            rates[name] = max(rates[name], found["rate"])
+            wait = max(wait, found.get("wait_share", 0.0))
+    best = max(rate for name, rate in rates.items() if name.startswith("peer"))
+    return {
+        "batch_size": task.batch_size,
+        "pairs_per_second": rates,
+        "over_peer_default": {n: round(rates[n] / rates["peer default"], 2) for n in list(tasks)[:2]},
+        "over_peer_best": {n: round(rates[n] / best, 2) for n in list(tasks)[:2]},
+        "wait_share": wait,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of the data, which holds train/squad")
+    parser.add_argument("--model", help="folder of a small transformer (MiniLM)")
+    parser.add_argument("--batch-size", type=int, default=256, help="pairs of a batch of the transformer")
+    parser.add_argument("--steps", type=int, default=5, help="steps of the transformer; the static encoder does 60")
+    parser.add_argument("--repeats", type=int, default=1, help="the best of so many runs counts")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child:
+        task = Task(**json.loads(given.child))
+        if task.program not in PROGRAMS:
+            prepare(task)
+            print("{}")
+        else:
+            print(json.dumps(PROGRAMS[task.program](task)))
+        return
+    if not given.data or not given.model:
+        parser.error("--data and --model are needed")
+    threads = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_world(folder, given.data, 60 * 1024)
+        common = {"folder": name, "threads": threads}
+        transformer = Task(
+            "prepare", "transformer", model=given.model, batch_size=given.batch_size, steps=given.steps, **common
+        )  # type: ignore[arg-type]
+        static = Task("prepare", "static", model=str(static_encoder(folder)), batch_size=1024, steps=60, **common)  # type: ignore[arg-type]
+        for task in (transformer, static):
+            in_child(task)
+        results: dict[str, Any] = {
+            "machine": {"processor": platform.machine(), "cores": threads, "python": platform.python_version()},
+            "versions": {p: version(p) for p in ("torch", "sentence-transformers", "deepspeed", "ray", "transformers")},
+            "transformer": side_by_side(transformer, (2048, 4096, 8192), given.repeats),
+            "static": side_by_side(static, (), given.repeats),
+        }
+        alone = {n: in_child(replace(transformer, program=p, option=o))["rate"] for n, p, o in
+                 (("bare", "bare", 0), ("ray one worker", "ray", 1), ("ray two workers", "ray", 2))}  # fmt: skip
+        results["ray"] = {
+            "pairs_per_second": alone,
+            "one_worker_over_bare": round(alone["ray one worker"] / alone["bare"], 3),
+            "two_workers_over_one": round(alone["ray two workers"] / alone["ray one worker"], 3),
+        }
+        results["batches"] = {
+            task.encoder: in_child(replace(task, program="batches", batch_size=1024)) for task in (transformer, static)
+        }
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    print(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
