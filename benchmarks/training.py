@@ -45,22 +45,26 @@ class Task:
     option: int = 0
 
 
-def make_world(folder: Path, data: Path, pairs: int) -> None:
-    """SQuAD's pairs as published tables."""
+def squad(data: Path, pairs: int) -> tuple[list[str], list[str]]:
+    """Questions and paragraphs."""
     import pyarrow.parquet as pq
 
+    rows = pq.read_table(data / "train" / "squad" / "en_backtranslated.parquet", columns=["question", "context"])
+    return rows["question"][:pairs].to_pylist(), rows["context"][:pairs].to_pylist()
+
+
+def make_world(folder: Path, queries: Sequence[str], passages: Sequence[str]) -> None:
+    """Pairs of English texts as published tables."""
     from xlstance.collection import TrainingSet
     from xlstance.storage import Folder
     from xlstance.tables import make_table
     from xlstance.training_data import publish_source
 
-    rows = pq.read_table(data / "train" / "squad" / "en_backtranslated.parquet", columns=["question", "context"])
-    texts = rows.slice(0, pairs)
-    names = [str(row) for row in range(len(texts))]
+    names = [str(row) for row in range(len(queries))]
     common = {"lang": ["en"] * len(names), "group_id": names}
     tables = {
-        "queries": {"query_id": [f"q{name}" for name in names], "text": texts["question"].to_pylist()},
-        "passages": {"passage_id": [f"p{name}" for name in names], "text": texts["context"].to_pylist()},
+        "queries": {"query_id": [f"q{name}" for name in names], "text": list(queries)},
+        "passages": {"passage_id": [f"p{name}" for name in names], "text": list(passages)},
     }
     made = TrainingSet(
         **{table: make_table(table, {**columns, **common}) for table, columns in tables.items()},
@@ -98,10 +102,12 @@ def static_encoder(folder: Path) -> Path:
 
 def our_run(task: Task, name: str, **settings: Any) -> Any:
     """The run as our loop takes it; its store is made where there is none."""
+    import torch
+
     from xlstance.encoders import EncoderSettings
     from xlstance.training.plan import SamplerSettings
     from xlstance.training.run import TrainingRun
-    from xlstance.training.settings import LossSettings, TrainingSettings, ValidationSettings
+    from xlstance.training.settings import DeepSpeedSettings, LossSettings, TrainingSettings, ValidationSettings
 
     prefixes = {"query_prefix": "", "passage_prefix": ""}
     lengths = {"max_query_length": QUERY_TOKENS, "max_passage_length": PASSAGE_TOKENS}
@@ -111,6 +117,7 @@ def our_run(task: Task, name: str, **settings: Any) -> Any:
         settings=TrainingSettings(
             sampler=SamplerSettings(kind="x-x-mono"),
             loss=LossSettings(symmetric=False),
+            deepspeed=DeepSpeedSettings(precision="bf16" if torch.cuda.is_available() else "fp32"),
             validation=ValidationSettings(every=0),
             steps=task.steps,
             batch_size=task.batch_size,
@@ -207,6 +214,7 @@ def train_ray(task: Task) -> dict[str, Any]:
 
 def train_peer(task: Task) -> dict[str, Any]:
     """sentence-transformers' trainer; option 0: its defaults, else a token budget of its mini-batches."""
+    import torch
     from datasets import Dataset
     from sentence_transformers import (
         SentenceTransformer,
@@ -232,7 +240,7 @@ def train_peer(task: Task) -> dict[str, Any]:
     for table, key, column in (("queries", "query_id", "anchor"), ("passages", "passage_id", "positive")):
         rows = read_table(tables / table, table, [key, "text"]).sort_by(key)
         texts[column] = rows["text"].to_pylist()[: task.batch_size * task.steps]
-    model = SentenceTransformer(task.model, device="cpu")
+    model = SentenceTransformer(task.model)
     if task.encoder == "static":
         loss: Any = MultipleNegativesRankingLoss(model)  # the cached one refuses a static encoder
     else:
@@ -250,7 +258,7 @@ def train_peer(task: Task) -> dict[str, Any]:
             logging_strategy="no",
             report_to="none",
             disable_tqdm=True,
-            use_cpu=True,
+            bf16=torch.cuda.is_available(),
         )
         SentenceTransformerTrainer(model, arguments, Dataset.from_dict(texts), loss=loss, callbacks=[Watch()]).train()
     return {"rate": steady_rate(ends, task.batch_size)}
@@ -345,7 +353,7 @@ def main() -> None:
     threads = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_world(folder, given.data, 60 * 1024)
+        make_world(folder, *squad(given.data, 60 * 1024))
         common = {"folder": name, "threads": threads}
         transformer = Task(
             "prepare", "transformer", model=given.model, batch_size=given.batch_size, steps=given.steps, **common

@@ -37,7 +37,7 @@ WITHOUT_RAY = (
         "augmentation.mining.neighbours",
     ),
     *("corpora.xl_stance.training", "retrieval.search", "stance_templates"),
-    *("training.plan", "training.loss", "training.store", "training.loop", "training.torchrun"),
+    *("streams", "training.plan", "training.loss", "training.store.preparation", "training.loop", "training.torchrun"),
     *("evaluation.metrics", "evaluation.bias", "evaluation.protocol", "evaluation.results", "evaluation.report"),
 )
 

@@ -2,7 +2,7 @@
 
 A worker reads what a descriptor names, works, writes one file per output table under a name fixed by the fingerprint,
 and returns receipts; rows do not pass through the object store. Files that an earlier, killed run wrote whole are kept.
-The manifests are written last.
+The manifests are written last. Ray is imported where a pool is asked for: with no workers all is done in this process.
 """
 
 import os
@@ -16,8 +16,6 @@ from functools import cache, partial
 from typing import Any
 
 import pyarrow as pa
-import ray
-from ray.exceptions import ActorDiedError
 
 from xlstance.errors import DataError, UserError
 from xlstance.progress import progress_bar
@@ -26,6 +24,10 @@ from xlstance.storage import Folder, ShardFile, find_shard, is_published, publis
 Done = tuple[int, dict[str, ShardFile], tuple[str, int]]  # index, receipts, worker
 _FRUITLESS = 3  # streams in a row that died before a shard was done
 Work = Callable[[Mapping[str, Any]], Mapping[str, pa.Table]]
+
+
+class BrokenStreamError(Exception):
+    """A worker is gone for good, and Ray Data's stream with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,17 +137,16 @@ def _until_done(
             for done in stream(tuple(left)):
                 left.remove(done[0])
                 yield done
-        except ActorDiedError as error:
+        except BrokenStreamError as error:
             for index in tuple(left):
                 if found := shards[index].receipts():
                     left.remove(index)
                     yield index, found, _this_worker()
             fruitless = 0 if len(left) < before else fruitless + 1
             if fruitless == _FRUITLESS:
-                reason = str(error).strip().splitlines()[-1]  # the lines before it name the actor
                 raise UserError(
                     f"{label}: its workers died {_FRUITLESS} times in a row before a shard was done "
-                    f"({len(left)} are left: the same command goes on with them): {reason}"
+                    f"({len(left)} are left: the same command goes on with them): {error}"
                 ) from error
 
 
@@ -164,6 +165,9 @@ def _run(
         for index in pending:
             yield index, _do(work, shards[index]), _this_worker()
         return
+    import ray
+    from ray.exceptions import ActorDiedError
+
     dataset = ray.data.from_items([{"index": index} for index in pending], override_num_blocks=len(pending))
     results = dataset.map(
         _Worker,
@@ -172,11 +176,14 @@ def _run(
         num_cpus=cpus,
         num_gpus=gpus,
     )
-    for row in results.iter_rows():
-        if row["error"]:
-            raise DataError(row["error"])
-        receipts = {name: ShardFile(**receipt) for name, receipt in row["receipts"].items()}
-        yield row["index"], receipts, (row["process"], row["memory"])
+    try:
+        for row in results.iter_rows():
+            if row["error"]:
+                raise DataError(row["error"])
+            receipts = {name: ShardFile(**receipt) for name, receipt in row["receipts"].items()}
+            yield row["index"], receipts, (row["process"], row["memory"])
+    except ActorDiedError as error:
+        raise BrokenStreamError(str(error).strip().splitlines()[-1]) from error  # the lines before it name the actor
 
 
 class _Worker:

@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from paired_world import LEXICONS, PAIR, SWITCH, bytes_of, files, publish, rows, run, world, write_lexicons
-from ray.exceptions import ActorDiedError
 
 from xlstance import streams
 from xlstance.augmentation import stage
@@ -20,6 +19,7 @@ from xlstance.augmentation.stage import COUNTS, Augmentation, augment_below
 from xlstance.augmentation.way import Surroundings
 from xlstance.errors import StorageError, UserError
 from xlstance.storage import Folder, ShardFile
+from xlstance.streams import BrokenStreamError
 from xlstance.training_data import TrainingData, published
 
 BESIDE = Augmentation(of=["world"], pairing=Pairing(name="beside"))
@@ -148,7 +148,7 @@ class Deaths:
 
     def call(self, work: stage._ShardWork, payload: Mapping[str, Any]) -> dict[str, pa.Table]:
         if self.left.pop(0) == "x":
-            raise ActorDiedError()
+            raise BrokenStreamError("The actor died")
         return self._do(work, payload)
 
 
