@@ -8,8 +8,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 quickstart: .venv/installed  ## the whole experiment on the built-in world: table, report, models
 	$(BIN)/xlstance experiment --config jobs/configs/quickstart.yaml
 
-test: .venv/developer  ## the tests, without the slow ones
-	$(BIN)/pytest -m "not slow and not gpu"
+test: .venv/developer  ## the tests, without the slow ones, a process for each core
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m "not slow and not gpu"
 
 test-all: .venv/developer  ## every test that this machine can run
 	$(BIN)/pytest -m "not gpu"

@@ -19,7 +19,8 @@ from pathlib import Path
 import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from training import PASSAGE_TOKENS, Task, in_child, make_world, side_by_side
+import training
+from training import Task, in_child, make_world, side_by_side
 
 RESULTS = Path(__file__).parent / "results" / "gpu_training.json"
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40": 181e12, "L4": 121e12}  # dense bf16, flop/s

@@ -2,7 +2,7 @@
 
     python benchmarks/training.py --data ../shared/data --model MODEL_FOLDER
 
-English questions and paragraphs of SQuAD, cut at 64 and 128 tokens; every program trains the same pairs once, in a
+English questions and paragraphs of SQuAD, cut at 32 and 64 tokens; every program trains the same pairs once, in a
 process of its own, and the first step is left out. (a) A transformer and a static encoder, against
 sentence-transformers' CachedMultipleNegativesRankingLoss at its defaults, and at the best of several token budgets of
 its mini-batches; it refuses a static encoder, for which its MultipleNegativesRankingLoss stands in. (b) Under Ray Train
@@ -27,7 +27,7 @@ from statistics import median
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results" / "training.json"
-QUERY_TOKENS, PASSAGE_TOKENS = 64, 128
+QUERY_TOKENS, PASSAGE_TOKENS = 32, 64
 VOCABULARY, DIMENSION = 30_000, 256
 
 

@@ -143,7 +143,7 @@ def test_an_encoder_is_known_by_what_it_holds_wherever_it_lies(tmp_path: Path, w
     own = EncoderSettings(model=str(world / "models" / model))
     stamp = encoder_stamp(own)
     assert encoder_stamp(EncoderSettings(model=str(tmp_path / "copy"))) == stamp
-    for changed in ({"query_prefix": "b1: "}, {"max_passage_length": 9}):
+    for changed in ({"query_prefix": "b1: "}, {"max_passage_length": 9}, {"precision": "bf16"}):
         assert encoder_stamp(replace(own, **changed)) != stamp
     encoder = load_encoder(EncoderSettings(model=str(tmp_path / "copy")))
     with torch.no_grad():

@@ -41,9 +41,10 @@ class Encoding:
 
 
 def encoder_stamp(settings: EncoderSettings) -> str:
-    """The fingerprint of an encoder by content: of its network, weights, tokenizer, pooling, prefixes and lengths.
+    """The fingerprint of an encoder by what decides its vectors: content of its files, settings that override it.
 
-    The same model in another folder has the same one. The model is loaded, and written once to a temporary folder.
+    That is the network, weights, tokenizer, pooling, prefixes, lengths, and the precision of the arithmetic. The same
+    model in another folder has the same one. The model is loaded, and written once to a temporary folder.
 
     Raises:
         UserError: what ``load_encoder`` finds wrong.
@@ -52,7 +53,7 @@ def encoder_stamp(settings: EncoderSettings) -> str:
     with tempfile.TemporaryDirectory() as made:
         encoder.save(Path(made))
         files = (path for path in Path(made).rglob("*") if path.is_file())
-        return fingerprint({str(path.relative_to(made)): sha256_of(path) for path in files})
+        return fingerprint({str(path.relative_to(made)): sha256_of(path) for path in files}, settings.precision)
 
 
 def encode_all(

@@ -53,6 +53,19 @@ _fields: Mapping[str, list[tuple[str, pa.DataType, bool]]] = {
         ("rank", pa.int32(), False),
         ("score", pa.float32(), False),
     ],
+    # a query in a pool (``setting``: mono, cross or multi), and what a test draws it with (``unit``)
+    "query_figures": [
+        *((column, _string, False) for column in ("query_id", "setting", "query_lang")),
+        ("passage_lang", _string, True),
+        ("unit", _string, False),
+        *(
+            (column, pa.float64(), True)
+            for column in (
+                *("map", "map@20", "recall@1", "recall@10", "recall@100", "ndcg@10", "ndcg_exponential@10", "mrr@10"),
+                *("success@10", "auc", "max_rank", "rank_distance", "same_language_first"),
+            )
+        ),
+    ],
     # rows of training pairs that hold what an evaluation set holds
     "leaks": [
         *((column, _string, False) for column in ("pair_id", "source", "query_id", "passage_id", "lang")),

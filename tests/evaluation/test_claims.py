@@ -146,6 +146,10 @@ def test_development_sets_are_kept_apart():
     assert found["squad", "hybrid", "best-multilingual"]["role"] == "development"
 
 
+def test_where_nothing_was_trained_nothing_is_claimed():
+    assert verdicts({"one": {}, "two": {}}, [arm("one", "none"), arm("two", "none")]) == {}
+
+
 def test_without_hybrid_there_is_nothing_to_claim():
     assert set(verdicts({"mono": {}, "xy": {}}, THREE[:2])) == {("", "", "no-evaluation-data")}
 

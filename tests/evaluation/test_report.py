@@ -163,18 +163,52 @@ def test_best_is_judged_as_shown():
     assert best_arms({"a": 0.5, "b": None}, mono) == set()
 
 
+def with_tests(found, *certain):
+    """Results with the tests of a benchmark, in which these (arm, setting, figure) lead for certain."""
+    leaders = [
+        {"arm": arm, "setting": setting, "figure": figure, "p": 0.001, "p_holm": 0.008, "certain": True}
+        for arm, setting, figure in certain
+    ]
+    leaders.append({"arm": "hybrid", "setting": "multi", "figure": "map", "p": 0.2, "p_holm": 0.4, "certain": False})
+    interval = {"arm": "hybrid", "setting": "mono", "figure": "map", "value": 0.9, "low": 0.88, "high": 0.92}
+    tests = {"units": 48, "seeds": [0], "resamples": 10_000, "confidence": 0.95, "comparisons": []}
+    return {**found, "significance": {"xquad-r": {**tests, "leaders": leaders, "intervals": [interval]}}}
+
+
 def test_console_table(results):
     lines = format_table(results).splitlines()
     assert lines[0] == "xquad-r"
     assert len({len(line) for line in lines[1:3]}) == 1
     first, second = lines[3].split(), lines[4].split()
-    assert first[:4] == ["X-Y", "0.8000", "0.6100*", "0.5000*"]
-    assert second[:4] == ["hybrid", "0.9000*", "0.6000", "0.5000*"]
-    assert first[-1] == "300.0*"
+    assert first[:4] == ["X-Y", "0.8000", "0.6100", "0.5000"]
+    assert second[:4] == ["hybrid", "0.9000", "0.6000", "0.5000"]
     assert [line.index(".") for line in lines[3:5]] == [lines[3].index(".")] * 2
     assert "One seed per arm and no significance test" in lines[-1]
     seeds = make_results([arm("a", 0), arm("a", 1)], {})
     assert "Means over 2 seeds" in format_table(seeds)
+
+
+def test_a_star_marks_what_is_certain_alone_and_says_what_that_means(results):
+    text = format_table(with_tests(results, ("hybrid", "mono", "map"), ("X-Y", "multi", "rank_distance")))
+    first, second = (line.split() for line in text.splitlines()[3:5])
+    assert (first[1:4], first[-1]) == (["0.8000", "0.6100", "0.5000"], "300.0*")
+    assert second[1:4] == ["0.9000*", "0.6000", "0.5000"]
+    assert text.count("*") == 3
+    note = " ".join(text.split("* certainly")[1].split())
+    assert "p below 0.05 against every other arm" in note
+    assert "corrected (Holm) over 3 figures; 48 units of queries" in note
+    assert "1 seed." in note
+    none = " ".join(format_table(with_tests(results)).split())
+    assert "No star: every lead may be chance. A star takes p below 0.05" in none
+    assert "*" not in none
+    assert "*" not in format_table(results)
+
+
+def test_the_console_counts_the_verdicts(results):
+    claims = [{"verdict": verdict} for verdict in ("supported", "inconclusive", "supported", "not supported")]
+    text = format_table({**results, "claims": claims})
+    assert "Claims: 2 supported, 1 not supported, 1 inconclusive; see the report." in text
+    assert "Claims" not in format_table(results)
 
 
 def test_console_table_shows_what_is_missing(results):
@@ -214,6 +248,43 @@ def test_report_prints_the_figures(results):
     assert "chance 1,000.0" in text
     assert results["code_version"] in text
     assert "Training" not in text
+
+
+def test_report_says_what_is_certain(results):
+    page = render_report(with_tests(results, ("hybrid", "mono", "map")), [])
+    text = " ".join(" ".join(Reader(page).text).split())
+    assert "hybrid in mono (certain), X-Y in cross (not certain), X-Y and hybrid in multi (not certain)." in text
+    assert page.count('class="best"') == page.count('class="interval"') == 1
+    assert 'class="best">0.9000<span class="star">*</span><span class="interval">0.8800 to 0.9200</span></td>' in page
+    assert "* certainly the best: p below 0.05" in text
+    assert "95% interval, from 10,000 draws of units." in text
+    untested = render_report(results, []).split("</style>")[1]
+    assert not [said for said in ('class="best"', "certain)", "certainly", "interval") if said in untested]
+
+
+CLAIM = {
+    "name": HOSTILE,
+    "text": f"hybrid is best {HOSTILE}",
+    "verdict": "inconclusive",
+    "why": "multi map: lead over X-Y +0.0100, 98.8% interval -0.0100 to +0.0300, p = 0.2",
+    "benchmark": "xquad-r",
+    "role": "test",
+    "arm": "hybrid",
+}
+
+
+def test_report_shows_claims_and_looks(results):
+    everywhere = {**CLAIM, "benchmark": "", "verdict": "supported", "why": "the audit found none"}
+    looks = {"xquad-r": {"role": "test", "models": 7}}
+    page = render_report({**results, "claims": [CLAIM, everywhere], "looks": looks}, [])
+    reader = Reader(page)
+    text = " ".join(" ".join(reader.text).split())
+    assert "inconclusive multi map: lead over X-Y +0.0100, 98.8% interval -0.0100 to +0.0300, p = 0.2" in text
+    assert "xquad-r (test)" in text
+    assert "all supported the audit found none" in text
+    assert "7 on xquad-r (test set)" in text
+    assert "script" not in reader.tags
+    assert "Claims" not in render_report(results, [])
 
 
 def test_report_escapes_everything():

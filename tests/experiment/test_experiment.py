@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from xlstance.augmentation.code_switching import CodeSwitching
 from xlstance.augmentation.pairing import Pairing
 from xlstance.augmentation.stage import Augmentation
+from xlstance.augmentation.switching.code_switching import CodeSwitching
 from xlstance.corpora.miniature import MiniatureSettings
 from xlstance.corpora.registry import BenchmarkSource, Source
 from xlstance.encoders import EncoderSettings
 from xlstance.errors import StorageError
+from xlstance.evaluation.settings import EvaluationSettings
 from xlstance.experiment.run import run_experiment
 from xlstance.experiment.settings import (
     Arm,
@@ -25,7 +26,7 @@ from xlstance.experiment.settings import (
     VocabularySettings,
 )
 from xlstance.ranking import matrix_of
-from xlstance.storage import Folder, read_table
+from xlstance.storage import Folder, read_manifest, read_table
 from xlstance.training.settings import TrainingSettings, ValidationSettings
 
 ARMS = ["as-it-is", "x-x-mono", "x-y", "hybrid"]
@@ -73,6 +74,7 @@ def settings_for(output: Path) -> ExperimentSettings:
         ],
         benchmarks=[BenchmarkSource(name="miniature", format="miniature")],
         retrieval=RetrievalSettings(top_k=20),
+        evaluation=EvaluationSettings(resamples=500),
         cluster=ClusterSettings(workers=2, stream_workers=1, shards=2),
     )
 
@@ -100,7 +102,9 @@ def vectors_of(output: Path, run: str, kind: str, ids) -> np.ndarray:
 
 
 def test_results_have_their_schema(results):
-    assert set(results) == {"schema", "settings", "leakage", "code_version", "machine", "arms"}
+    assert set(results) == {
+        *("schema", "settings", "leakage", "significance", "claims", "looks", "code_version", "machine", "arms")
+    }
     assert results["schema"] == 1
     assert results["settings"]["miniature"]["languages"] == 3
     assert [(arm["name"], arm["seed"]) for arm in results["arms"]] == [(name, 0) for name in ARMS]
@@ -118,6 +122,8 @@ def test_results_have_their_schema(results):
         assert set(figures["per_pair"]) == {f"{a}->{b}" for a in ("qaa", "qab", "qac") for b in ("qaa", "qab", "qac")}
         assert figures["passages"] == {"qaa": 30, "qab": 30, "qac": 30}
         assert "synthetic" in " ".join(figures["notes"])
+        assert figures["protocols"] == {}  # nobody else measures on it
+        assert "forgetting" not in figures
 
 
 def test_results_say_how_each_arm_was_trained(results):
@@ -129,6 +135,45 @@ def test_results_say_how_each_arm_was_trained(results):
     assert cross["augmentation"] == hybrid["augmentation"] == ["switched", "paired"]
     assert hybrid["train"]["start"] == "x-x-mono"
     assert all(arm["train"]["pairs_per_second"] > 0 for arm in (mono, cross, hybrid))
+
+
+def test_results_say_what_is_certain(results, output):
+    tests = results["significance"]["miniature"]
+    assert (tests["units"], tests["seeds"], tests["resamples"]) == (30, [0], 500)
+    figures = {(arm["name"], setting): arm["benchmarks"]["miniature"][setting] for arm in results["arms"]
+               for setting in ("mono", "cross", "multi")}  # fmt: skip
+    assert len(tests["intervals"]) == 8 * len(ARMS)
+    for interval in tests["intervals"]:
+        name = interval["figure"]
+        value = figures[interval["arm"], interval["setting"]][name]
+        assert interval["value"] == pytest.approx(value, abs=1e-9), interval
+        assert interval["low"] <= value <= interval["high"]
+    by_name = {claim["name"]: claim for claim in results["claims"]}
+    # The arms' sources differ, so hybrid has no rival of the same augmentations but the untrained encoder and x-y.
+    assert [part["other"] for part in by_name["best-multilingual"]["parts"]] == ["as-it-is", "x-y"]
+    assert by_name["no-evaluation-data"]["verdict"] == "supported"
+    assert results["looks"] == {"miniature": {"role": "test", "models": len(ARMS)}}
+    assert len(list((output / "looks").iterdir())) == len(ARMS)
+
+
+def test_every_model_folder_has_a_card(output, results, tables):
+    cards = {name: (output / "models" / f"{name}-0" / "README.md").read_text() for name in ARMS}
+    hybrid = next(arm for arm in results["arms"] if arm["name"] == "hybrid")["benchmarks"]["miniature"]
+    assert f"| miniature | {hybrid['mono']['map']:.4f} | {hybrid['cross']['map']:.4f} |" in cards["hybrid"]
+    assert "| sampler.kind | hybrid |" in cards["hybrid"]
+    assert "It starts from the arm `x-x-mono`." in cards["hybrid"]
+    pairs = {name: read_manifest(Folder(output / "corpora" / name / "pairs")).rows for name in ("world", "world-dev")}
+    assert f"| world | {pairs['world']} | qaa, qab, qac |" in cards["hybrid"]
+    assert "| paired | " in cards["hybrid"]
+    assert "paired" not in cards["x-x-mono"]
+    assert "world-dev" not in "".join(cards.values())
+    assert "## Training" not in cards["as-it-is"]
+    for name, card in cards.items():
+        assert "Synthetic benchmarks, whose figures say nothing of real text: miniature." in card
+        assert ("one seed" in card) == (name != "as-it-is")
+        assert 'A query is encoded with "query: " before it' in card
+        assert str(output) not in card
+        assert "base_model" not in card
 
 
 def test_metrics_of_all_runs_are_one_file(output):
@@ -213,16 +258,29 @@ def test_a_second_run_does_no_work_again(output, results, monkeypatch):
         raise AssertionError("done again")
 
     monkeypatch.setattr("xlstance.training.distributed.TorchTrainer", refuse)
-    monkeypatch.setattr("xlstance.streams.ray", None)
+    monkeypatch.setattr("xlstance.streams._run", refuse)
     monkeypatch.setattr("xlstance.experiment.data.train_vocabulary", refuse)
     before = files_of(output)
+    cards = {name: (output / name).read_text() for name in before if name.endswith("README.md")}
     again = json.loads(json.dumps(run_experiment(settings_for(output))))
     assert again == {**results, "code_version": again["code_version"]}  # the checkout may have changed meanwhile
     rewritten = {"results.json", "report.html", "metrics.jsonl", "events.jsonl"}
     after = files_of(output)
     changed = {name for name in after if after[name] != before.get(name)}
-    assert {name for name in changed if "lexicons" not in name} <= rewritten
+    assert {name for name in changed if "lexicons" not in name and not name.endswith("README.md")} <= rewritten
+    assert {name: (output / name).read_text() for name in cards} == cards
     assert json.loads((output / "results.json").read_text()) == again
+
+
+def test_a_folder_may_be_tested_with_other_draws(output, results, ray_session):
+    settings = replace(settings_for(output), evaluation=EvaluationSettings(resamples=300, seed=1))
+    again = json.loads(json.dumps(run_experiment(settings)))
+    assert again["arms"] == results["arms"]
+    assert again["looks"] == results["looks"]  # the same models on the same data
+    tests, before = (found["significance"]["miniature"] for found in (again, results))
+    assert tests["resamples"] == 300
+    assert [row["value"] for row in tests["intervals"]] == [row["value"] for row in before["intervals"]]
+    assert [row["low"] for row in tests["intervals"]] != [row["low"] for row in before["intervals"]]
 
 
 @pytest.mark.parametrize(
@@ -232,6 +290,7 @@ def test_a_second_run_does_no_work_again(output, results, monkeypatch):
         ({"training": TrainingSettings(steps=13, batch_size=16)}, "training"),
         ({"arms": [Arm(name="as-it-is", sampler="none")], "development": []}, "arms, development"),
         ({"cluster": ClusterSettings(shards=3)}, "cluster.shards"),
+        ({"evaluation": EvaluationSettings(without_answer="zero")}, "evaluation.without_answer"),
     ],
 )
 def test_other_settings_are_refused_by_name(output, changes, named):
@@ -244,13 +303,66 @@ def test_other_settings_are_refused_by_name(output, changes, named):
 def test_another_output_gives_equal_weights_and_figures(output, results, ray_session, tmp_path):
     again = json.loads(json.dumps(run_experiment(settings_for(tmp_path / "second"))))
     assert [arm["benchmarks"] for arm in again["arms"]] == [arm["benchmarks"] for arm in results["arms"]]
-    for name in ARMS:
-        one, other = (
-            (root / "models" / f"{name}-0" / "model.safetensors").read_bytes() for root in (output, tmp_path / "second")
-        )
+    assert again["significance"] == results["significance"]
+    assert again["claims"] == results["claims"]
+    for name in [f"{arm}-0/{file}" for arm in ARMS for file in ("model.safetensors", "README.md")]:
+        one, other = ((root / "models" / name).read_bytes() for root in (output, tmp_path / "second"))
         assert one == other, name
     for path in ("augmented", "benchmarks", "corpora"):
         manifests = sorted((output / path).rglob("manifest.json"))
         assert manifests
         for manifest in manifests:
             assert manifest.read_bytes() == (tmp_path / "second" / manifest.relative_to(output)).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def tuned(output, ray_session, tmp_path_factory):
+    """An experiment that begins with a finished encoder, the first one's, and does not name it as an arm."""
+    first = settings_for(tmp_path_factory.mktemp("experiment") / "tuned")
+    settings = replace(
+        first,
+        encoder=EncoderSettings(model=str(output / "models" / "x-x-mono-0")),
+        augmentations=[],
+        development=[],
+        sources=first.sources[:1],
+        seeds=[0, 1],
+        training=TrainingSettings(steps=2, batch_size=16, validation=ValidationSettings(every=0)),
+        arms=[Arm(name="x-x", sampler="x-x"), Arm(name="x-x-mono", sampler="x-x-mono")],
+    )
+    return json.loads(json.dumps(run_experiment(settings))), Path(settings.output)
+
+
+def test_the_untouched_encoder_stands_in_the_table_once(tuned, results, output):
+    found, _ = tuned
+    runs = [(arm["name"], arm["seed"]) for arm in found["arms"]]
+    assert runs == [("untouched", 0), ("x-x", 0), ("x-x-mono", 0), ("x-x", 1), ("x-x-mono", 1)]
+    before = next(arm for arm in results["arms"] if arm["name"] == "x-x-mono")["benchmarks"]["miniature"]
+    untouched = found["arms"][0]["benchmarks"]["miniature"]
+    for setting in ("mono", "cross", "multi"):
+        assert untouched[setting] == pytest.approx(before[setting], abs=1e-9)
+    assert "forgetting" not in untouched
+    for arm in found["arms"][1:]:
+        figures = arm["benchmarks"]["miniature"]
+        changes = dict(figures["forgetting"])
+        assert changes.pop("against") == "untouched"
+        assert set(changes) == {"mono", "qaa", "qab", "qac"}  # nobody asks in English
+        assert changes["mono"] == figures["mono"]["map"] - untouched["mono"]["map"]
+        after, then = (own["per_language"]["qab"]["mono"]["map"] for own in (figures, untouched))
+        assert changes["qab"] == after - then
+    assert any(arm["benchmarks"]["miniature"]["forgetting"]["mono"] for arm in found["arms"][1:])
+
+
+def test_an_encoder_without_seeds_is_compared_with_every_seed(tuned):
+    found, folder = tuned
+    tests = found["significance"]["miniature"]
+    assert tests["seeds"] == [0, 1]
+    assert {pair for c in tests["comparisons"] for pair in (c["arm"], c["other"])} == {
+        *("untouched", "x-x", "x-x-mono")
+    }
+    assert found["looks"]["miniature"]["models"] == 5
+    assert "mono vs untouched" in (folder / "report.html").read_text()
+    cards = {path.parent.name: path.read_text() for path in folder.glob("models/*/README.md")}
+    assert set(cards) == {"untouched-0", "x-x-0", "x-x-1", "x-x-mono-0", "x-x-mono-1"}
+    assert "as it is" in cards["untouched-0"]
+    assert "base_model" not in cards["x-x-1"]  # a folder on this machine
+    assert "one seed" not in cards["x-x-1"]

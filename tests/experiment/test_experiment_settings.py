@@ -1,5 +1,6 @@
 """Settings of an experiment: what is refused and in which words, what an arm inherits, and the ready configurations."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ CONFIGS = sorted((Path(__file__).resolve().parents[2] / "jobs" / "configs").glob
 WORLD = Source(name="world", format="miniature", split="train")
 MINIATURE = BenchmarkSource(name="miniature", format="miniature")
 HYBRID = Arm(name="hybrid", sampler="hybrid")
+AS_IT_IS = Arm(name="as-it-is", sampler="none")
 
 
 def settings(**changes):
@@ -45,6 +47,29 @@ def test_runs_are_every_arm_by_every_seed():
     ]
 
 
+PRETRAINED = EncoderSettings(model="encoder")
+UNTOUCHED = Arm(name="untouched", sampler="none")
+
+
+@pytest.mark.parametrize(
+    ("changes", "untouched", "added"),
+    [
+        ({}, None, None),  # from scratch
+        ({"encoder": PRETRAINED}, UNTOUCHED, UNTOUCHED),
+        ({"encoder": PRETRAINED, "baselines": []}, None, None),
+        ({"encoder": PRETRAINED, "arms": [HYBRID, AS_IT_IS]}, AS_IT_IS, None),
+        ({"encoder": PRETRAINED, "arms": [HYBRID, AS_IT_IS], "baselines": []}, AS_IT_IS, None),
+        ({"encoder": PRETRAINED, "arms": [HYBRID, replace(AS_IT_IS, compare=False)]}, UNTOUCHED, UNTOUCHED),
+        ({"encoder": PRETRAINED, "arms": [HYBRID, replace(AS_IT_IS, start="hybrid")]}, UNTOUCHED, UNTOUCHED),
+    ],
+)
+def test_the_untouched_encoder_is_an_arm_once(changes, untouched, added):
+    made = settings(**{"seeds": [3, 1], **changes})
+    assert (made.untouched, made.added_baseline) == (untouched, added)
+    runs = [(arm, seed) for seed in (3, 1) for arm in made.arms]
+    assert list(made.runs()) == ([(added, 3), *runs] if added else runs)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -68,6 +93,7 @@ def test_runs_are_every_arm_by_every_seed():
             {"start": StartSettings(lexicons=["muse"]), "encoder": EncoderSettings(kind="static")},
             "start.lexicons names 'muse'",
         ),
+        ({"encoder": PRETRAINED, "arms": [Arm(name="untouched", sampler="x-y")]}, "arm untouched: .* has this name"),
         (
             {"augmentations": [Augmentation(of=["later"], pairing=Pairing(name="later"))]},
             "augmentation later: of names 'later'",
@@ -131,6 +157,13 @@ def test_the_command_line_wins_over_a_configuration(path):
     assert made.training.sampler.alpha == 0.125
     assert made.output == "elsewhere"
     assert made.arms == read("--config", str(path)).arms
+
+
+def test_baselines_and_tests_are_set_on_the_command_line():
+    path = str(CONFIGS[0])
+    assert read("--config", path).baselines == ["untouched"]
+    made = read("--config", path, "--baselines", "[]", "--evaluation.resamples", "500")
+    assert (made.baselines, made.evaluation.resamples) == ([], 500)
 
 
 def test_norwegian_is_a_language_in_a_configuration(tmp_path):

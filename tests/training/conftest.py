@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xlstance.encoders import EncoderSettings, load_encoder, train_vocabulary
+from xlstance.encoders import EncoderSettings, LoraSettings, load_encoder, train_vocabulary
 from xlstance.storage import Folder, write_table
 from xlstance.tables import make_table
 from xlstance.training.plan import SamplerSettings
@@ -23,6 +23,7 @@ PARTS = {
     "sampler": SamplerSettings,
     "loss": LossSettings,
     "deepspeed": DeepSpeedSettings,
+    "lora": LoraSettings,
     "validation": ValidationSettings,
 }
 

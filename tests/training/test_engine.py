@@ -192,6 +192,7 @@ def test_the_engine_is_of_the_stage_asked_for(world, stage):
     assert engine.gradient_clipping() == 0
     assert engine.train_batch_size() == 12
     assert all(hasattr(p, "ds_tensor") == (stage == 3) for p in engine.module.parameters())
+    assert encode_rows(engine, []).shape == (0, 32)
 
 
 def test_biases_norms_and_the_temperature_are_not_decayed(world):

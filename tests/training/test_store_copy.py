@@ -174,8 +174,8 @@ def test_a_window_fetches_a_shard_once_while_it_is_kept(
 ) -> None:
     fetched = counted_fetches(monkeypatch)
     shards = WindowedShards(Folder(store), tmp_path, 2)
-    for index in (0, 1, 0, 2, 0, 1):
-        shards[index]
+    opened = [shards[index] for index in (0, 1, 0, 2, 0, 1)]
+    assert opened[0] is opened[2] is opened[4]
     assert fetched == [0, 1, 2, 1]  # 1 went for 2, since 0 was used after it
     again = WindowedShards(Folder(store), tmp_path, 2)
     again[0], again[1]

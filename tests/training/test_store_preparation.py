@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from killable_store import work_on
 from store_worlds import parallel, prepare
@@ -18,7 +20,9 @@ from store_worlds import parallel, prepare
 from xlstance.encoders import load_encoder
 from xlstance.errors import DataError, SettingsError, StorageError
 from xlstance.storage import MANIFEST, Folder, read_manifest
+from xlstance.tables import hash_ids
 from xlstance.training.store import TrainingStore, preparation
+from xlstance.training.store.files import cut_by_key, map_batch
 from xlstance.training.store.preparation import prepare_store
 from xlstance.training_data import TrainingData, published
 
@@ -204,7 +208,7 @@ def test_the_pair_of_a_missing_negative_is_named(tmp_path: Path) -> None:
         (name, query, passage, None if number % 3 else wrong)
         for number, (name, query, passage, wrong) in enumerate(world.pairs)
     ]
-    pairs[9] = (*pairs[9][:3], ["p0-en", "nowhere"])
+    pairs[9] = (*pairs[9][:3], ["nowhere", "p0-en"])
     data = replace(world, pairs=pairs).publish(tmp_path / "world", 1)
     with pytest.raises(DataError, match=f"pair '{pairs[9][0]}' names the negative 'nowhere'"):
         prepare([data], tmp_path / "store")
@@ -243,3 +247,18 @@ def test_texts_are_stored_once_for_sources_that_share_them(tmp_path: Path) -> No
     partitions = TrainingStore(tmp_path / "store").partitions
     assert sum(partition.rows for partition in partitions if partition.bitext) == 45
     assert {partition.source for partition in partitions if partition.bitext} == {"half"}
+
+
+def test_an_answer_is_listed_once_however_many_pairs_and_shards_give_it(source: TrainingData, tmp_path: Path) -> None:
+    prepare([source], tmp_path)
+    for path in tmp_path.glob("*-answers-*"):
+        lists = map_batch(path)["answers"].to_pylist()
+        assert lists
+        assert all(own == sorted(set(own)) for own in lists)
+
+
+def test_ranges_of_keys_have_about_equal_shares() -> None:
+    keys = hash_ids([str(number) for number in range(4000)])
+    batches = cut_by_key(pa.table({"key": keys}), keys, 4)
+    assert [batch.num_rows for batch in batches] == pytest.approx([1000] * 4, rel=0.1)
+    assert np.concatenate([batch["key"].to_numpy() for batch in batches]).tolist() == sorted(keys.tolist())

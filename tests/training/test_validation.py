@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,10 +78,10 @@ def test_the_figures_are_those_of_the_evaluation(store, seed):
     assert len(set(found.values())) == 3
 
 
-def make_validation(world, run, rank, world_size):
+def make_validation(run, rank, world_size):
     encoder = load_encoder(run.encoder, tokenizer=run.tokenizer, seed=run.seed)
     engine = make_engine(encoder, run.settings, world_size)
-    store, settings = TrainingStore(world.validation_store), run.settings
+    store, settings = TrainingStore(Path(run.validation_store)), run.settings
     reader = BatchReader(store, (), validation_sampler(store), settings.batch_size, 0, 0, encoder, rank, world_size)
     return Validation(store, reader, settings, engine, Objective(engine, settings, run.seed, rank)), engine
 
@@ -88,11 +89,11 @@ def make_validation(world, run, rank, world_size):
 STAGES = [0, 3]
 
 
-def one_of_two(rank, folder, world, runs):
+def one_of_two(rank, folder, runs):
     torch.set_num_threads(1)
     os.environ["LOCAL_RANK"] = str(rank)
     dist.init_process_group("gloo", init_method=f"file://{folder}/group", rank=rank, world_size=2)
-    found = [make_validation(world, run, rank, 2)[0].measure() for run in runs]
+    found = [make_validation(run, rank, 2)[0].measure() for run in runs]
     (folder / f"{rank}.json").write_text(json.dumps(found))
     dist.barrier()
     dist.destroy_process_group()
@@ -101,12 +102,12 @@ def one_of_two(rank, folder, world, runs):
 def test_two_processes_measure_what_one_measures(world, tmp_path):
     part = ValidationSettings(every=1, batches=2, queries=30)
     runs = [world.run(tmp_path, validation=part, deepspeed={"zero_stage": stage}) for stage in STAGES]
-    torch.multiprocessing.spawn(one_of_two, (tmp_path, world, runs), nprocs=2)
+    torch.multiprocessing.spawn(one_of_two, (tmp_path, runs), nprocs=2)
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     assert first == second  # to the last digit: early stopping must be the same decision
     join_process_group()
     for run, found in zip(runs, first, strict=True):
-        assert found == pytest.approx(make_validation(world, run, 0, 1)[0].measure(), rel=1e-5)
+        assert found == pytest.approx(make_validation(run, 0, 1)[0].measure(), rel=1e-5)
         assert set(found) == {f"validation_{name}" for name in ("loss", "mono_map", "cross_map", "multi_map")}
 
 
@@ -114,16 +115,16 @@ def test_dropout_changes_nothing(world, tmp_path):
     join_process_group()
     part = ValidationSettings(every=1, batches=1, queries=20)
     run = world.run(tmp_path, validation=part, dropout=0.5)
-    validation, engine = make_validation(world, run, 0, 1)
+    validation, engine = make_validation(run, 0, 1)
     assert validation.measure() == validation.measure()
     engine.module.encoder.eval()
-    assert make_validation(world, replace(run, arm="other"), 0, 1)[0].measure() == validation.measure()
+    assert make_validation(replace(run, arm="other"), 0, 1)[0].measure() == validation.measure()
 
 
 @pytest.mark.parametrize(("watch", "expected"), [("loss", -2.0), ("retrieval", 0.3)])
 def test_the_watched_figure_is_better_when_higher(world, tmp_path, watch, expected):
     join_process_group()
     run = world.run(tmp_path, validation=ValidationSettings(every=1, watch=watch, queries=5))
-    validation, _ = make_validation(world, run, 0, 1)
+    validation, _ = make_validation(run, 0, 1)
     figures = {"validation_loss": 2.0, "validation_mono_map": 0.4, "validation_multi_map": 0.2}
     assert validation.score(figures) == pytest.approx(expected)

@@ -1,17 +1,23 @@
 """The table that an experiment prints last: arms by benchmarks, in plain text."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
+from xlstance.evaluation.certainty import certain_leader, star_note
+from xlstance.evaluation.forgetting import forgetting_table
 from xlstance.evaluation.results import (
+    Column,
     benchmark_names,
-    best_arms,
     caution,
     columns_of,
     leakage_note,
     mean_figure,
     seeds_of,
 )
+
+_WIDTH = 110
 
 
 def format_table(results: Mapping[str, Any]) -> str:
@@ -21,22 +27,45 @@ def format_table(results: Mapping[str, Any]) -> str:
         results: the content of ``results.json``.
 
     Returns:
-        The table with a footnote; ``*`` marks the best value of a column, which says nothing about significance.
+        The tables with what their stars mean, what fine-tuned arms forgot, and how many claims hold.
     """
     arms = list(seeds_of(results))
-    width = max([len("arm"), *map(len, arms)])
     blocks = []
     for benchmark in benchmark_names(results):
-        cells = [[arm.ljust(width) for arm in ["arm", *arms]]]
-        for column in columns_of(results, benchmark):
-            values = {arm: mean_figure(results, arm, benchmark, column.setting, column.figure) for arm in arms}
-            best = best_arms(values, column)
-            shown = [column.show(values[arm]) + ("*" if arm in best else " ") for arm in arms]
-            cells.append(_right([column.title + " ", *shown]))
-        head, *body = ("  ".join(line).rstrip() for line in zip(*cells, strict=True))
-        blocks.append("\n".join([benchmark, head, "-" * len(head), *body]))
-    notes = [f"* best of the column. {caution(results)}", leakage_note(results)]
+        columns = columns_of(results, benchmark)
+        stars = {column: certain_leader(results, benchmark, column) for column in columns}
+        note = wrap(star_note(results, benchmark), _WIDTH)
+        blocks.append("\n".join([benchmark, _table(results, benchmark, arms, columns, stars), *note]))
+        tuned, changes = forgetting_table(results, benchmark)
+        if tuned:
+            title = f"{benchmark}: change of mono mAP by fine-tuning"
+            blocks.append(f"{title}\n{_table(results, benchmark, tuned, changes, {})}")
+    notes = [caution(results), leakage_note(results), _claims(results)]
     return "\n\n".join([*blocks, "\n".join(note for note in notes if note)])
+
+
+def _table(
+    results: Mapping[str, Any],
+    benchmark: str,
+    arms: Sequence[str],
+    columns: Sequence[Column],
+    stars: Mapping[Column, str],
+) -> str:
+    width = max([len("arm"), *map(len, arms)])
+    cells = [[arm.ljust(width) for arm in ["arm", *arms]]]
+    for column in columns:
+        values = {arm: mean_figure(results, arm, benchmark, column.setting, column.figure) for arm in arms}
+        shown = [column.show(values[arm]) + ("*" if stars.get(column) == arm else " ") for arm in arms]
+        cells.append(_right([column.title + " ", *shown]))
+    head, *body = ("  ".join(line).rstrip() for line in zip(*cells, strict=True))
+    return "\n".join([head, "-" * len(head), *body])
+
+
+def _claims(results: Mapping[str, Any]) -> str:
+    """How many claims have which verdict; empty if there are none."""
+    verdicts = Counter(claim["verdict"] for claim in results.get("claims", ()))
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items(), reverse=True))
+    return f"Claims: {counts}; see the report." if counts else ""
 
 
 def _right(texts: list[str]) -> list[str]:

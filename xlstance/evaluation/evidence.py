@@ -33,7 +33,8 @@ def gather_evidence(
         unaudited: what went into training past the audit.
 
     Returns:
-        ``significance`` by benchmark, None where there is nothing to draw again, and ``claims``, as ``Claim`` has them.
+        ``significance`` by benchmark, None where there is nothing to draw again, and ``claims``, as ``Claim`` has them;
+        none where no arm was trained.
 
     Raises:
         DataError: if the arms were not scored on the same queries with the same seeds.
@@ -45,7 +46,9 @@ def gather_evidence(
         shown = [column for column in columns_of(measured, benchmark) if not column.figure.endswith("_blind")]
         drawn[benchmark] = resample(of_runs, list(dict.fromkeys([*shown, *COLUMNS])), settings)
     known = {benchmark: draws for benchmark, draws in drawn.items() if draws is not None}
-    claims = [*check_claims(known, arms, roles), clean_training(leakage, unaudited)]
+    claims = check_claims(known, arms, roles)
+    if any(arm.sampler for arm in arms):
+        claims.append(clean_training(leakage, unaudited))
     return {
         "significance": {name: None if draws is None else significance(draws) for name, draws in drawn.items()},
         "claims": [asdict(claim) for claim in claims],

@@ -12,6 +12,7 @@ import pyarrow as pa
 from xlstance.evaluation import bias, metrics
 from xlstance.evaluation.peer import peer
 from xlstance.ranking import RelevantRanks
+from xlstance.tables import SCHEMAS
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -31,16 +32,8 @@ BIAS = (
     *("peer@20", "peer@1000"),
 )
 
-# What is published of every query: the figures whose means tables show and tests compare.
-TESTED = (*RETRIEVAL, "auc", "max_rank", "rank_distance", "same_language_first")
-SCHEMA = pa.schema(
-    [
-        *(pa.field(name, pa.string(), False) for name in ("query_id", "setting", "query_lang")),
-        pa.field("passage_lang", pa.string()),
-        pa.field("unit", pa.string(), False),
-        *(pa.field(name, pa.float64()) for name in TESTED),
-    ]
-)
+SCHEMA = SCHEMAS["query_figures"]
+"""What is published of every query: the figures whose means tables show and tests compare."""
 
 
 @dataclass(frozen=True)

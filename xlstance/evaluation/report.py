@@ -11,7 +11,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from xlstance.evaluation.certainty import certain_leader, interval_note, interval_of, star_note, was_tested
 from xlstance.evaluation.charts import HUES, Bar, Line, bar_chart, heat_map, line_chart
+from xlstance.evaluation.forgetting import forgetting_table
 from xlstance.evaluation.results import (
     COLUMNS,
     Column,
@@ -19,6 +21,7 @@ from xlstance.evaluation.results import (
     best_arms,
     caution,
     columns_of,
+    is_synthetic,
     leakage_note,
     mean_figure,
     seeds_of,
@@ -75,8 +78,10 @@ def render_report(results: Mapping[str, Any], training_metrics: Sequence[Mapping
         leakage_note=leakage_note(results),
         trained_on_leaks=trained_on_leaks(results),
         leakage=_leakage(results),
-        synthetic=any(_is_synthetic(_notes(results, name)) for name in benchmark_names(results)),
+        synthetic=any(is_synthetic(_notes(results, name)) for name in benchmark_names(results)),
         benchmarks=[_benchmark(results, name) for name in benchmark_names(results)],
+        claims=results.get("claims", ()),
+        looks=results.get("looks", {}),
         curves=_curves(training_metrics, list(arms)),
         runs=results["arms"],
         settings=json.dumps(results["settings"], indent=2, ensure_ascii=False, default=str),
@@ -97,16 +102,18 @@ def _leakage(results: Mapping[str, Any]) -> dict[str, list[tuple[str, int, int]]
 
 
 def _summary(results: Mapping[str, Any]) -> str:
-    """One sentence: which arm leads where."""
+    """One sentence: which arm leads where, and whether that is certain."""
     arms = list(seeds_of(results))
     clauses = []
     for benchmark in benchmark_names(results):
-        settings_of: dict[str, list[str]] = defaultdict(list)
+        settings_of: dict[tuple[str, str], list[str]] = defaultdict(list)
         for column in _MAPS:
             best = best_arms(_values(results, benchmark, column), column)
             if best:
-                settings_of[_list(arm for arm in arms if arm in best)].append(column.setting)
-        leads = [f"{leader} in {_list(settings)}" for leader, settings in settings_of.items()]
+                certainty = " (certain)" if certain_leader(results, benchmark, column) in best else " (not certain)"
+                leader = _list(arm for arm in arms if arm in best)
+                settings_of[leader, certainty if was_tested(results, benchmark) else ""].append(column.setting)
+        leads = [f"{leader} in {_list(settings)}{sure}" for (leader, sure), settings in settings_of.items()]
         if leads:
             clauses.append(f"on {benchmark}, {', '.join(leads)}")
     return f"Highest mAP: {'; '.join(clauses)}." if clauses else "Nothing to compare: fewer than two arms have figures."
@@ -129,11 +136,14 @@ def _benchmark(results: Mapping[str, Any], name: str) -> dict[str, Any]:
     queries, passages = (sorted({pair[side] for pairs in heat.values() for pair in pairs}) for side in (0, 1))
     languages = [column for column in _LANGUAGES if _known(_values(results, name, column))]
     notes = _notes(results, name)
+    tuned, changes = forgetting_table(results, name)
     return {
         "name": name,
         "notes": notes,
-        "synthetic": _is_synthetic(notes),
+        "synthetic": is_synthetic(notes),
         "table": _table(results, name, columns_of(results, name)),
+        "table_notes": [note for note in (star_note(results, name), interval_note(results, name)) if note],
+        "forgetting": _table(results, name, changes, tuned) if tuned else None,
         "bias": _table(results, name, _BIAS, race=False),
         "languages": _table(results, name, languages, race=False) if languages else None,
         "scale": scale,
@@ -175,15 +185,25 @@ def _known(values: Mapping[str, float | None]) -> list[float]:
 
 
 def _table(
-    results: Mapping[str, Any], benchmark: str, columns: Sequence[Column], *, race: bool = True
+    results: Mapping[str, Any],
+    benchmark: str,
+    columns: Sequence[Column],
+    arms: Sequence[str] = (),
+    *,
+    race: bool = True,
 ) -> dict[str, Any]:
-    """A table's head and, by arm, its cells with a mark on the best; bias figures are no race and get none."""
-    rows: dict[str, list[tuple[str, bool]]] = defaultdict(list)
+    """A table's head and, by arm, its cells: the figure, whether it certainly leads, and its interval.
+
+    Figures of bias are no race: no one of them proves less bias.
+    """
+    rows: dict[str, list[tuple[str, bool, str]]] = defaultdict(list)
     for column in columns:
         values = _values(results, benchmark, column)
-        best = best_arms(values, column) if race else set()
-        for arm, value in values.items():
-            rows[arm].append((column.show(value), arm in best))
+        leader = certain_leader(results, benchmark, column) if race else ""
+        for arm in arms or values:
+            interval = interval_of(results, benchmark, column, arm)
+            ends = f"{column.show(interval[0])} to {column.show(interval[1])}" if interval else ""
+            rows[arm].append((column.show(values[arm]), arm == leader, ends))
     return {"head": [column.title for column in columns], "rows": rows}
 
 
@@ -245,10 +265,6 @@ def _thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 def _notes(results: Mapping[str, Any], benchmark: str) -> list[str]:
     runs = [run["benchmarks"].get(benchmark, {}) for run in results["arms"]]
     return list(dict.fromkeys(note for run in runs for note in run.get("notes", ())))
-
-
-def _is_synthetic(notes: Iterable[str]) -> bool:
-    return any("synthetic" in note.lower() for note in notes)
 
 
 def _round_up(value: float) -> float:

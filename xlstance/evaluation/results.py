@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -51,10 +51,11 @@ class Column:
     figure: str
     digits: int = 4
     higher_is_better: bool = True
+    signed: bool = False
 
     def show(self, value: float | None) -> str:
         """The value as text, or a dash."""
-        return "-" if value is None else f"{value:,.{self.digits}f}"
+        return "-" if value is None else f"{value:{'+' if self.signed else ''},.{self.digits}f}"
 
 
 MAPS = tuple(Column(title=f"{setting} mAP", setting=setting, figure="map") for setting in ("mono", "cross", "multi"))
@@ -201,7 +202,9 @@ def best_arms(values: Mapping[str, float | None], column: Column) -> set[str]:
 
 def caution(results: Mapping[str, Any]) -> str:
     """The sentence that every table of arms carries: how many seeds the figures rest on, and what was tested."""
-    counts = sorted({len(seeds) for seeds in seeds_of(results).values()})
+    # What is not trained, such as the encoder as it is, needs one seed alone.
+    trained = {arm["name"] for arm in results["arms"] if arm["sampler"]}
+    counts = sorted({len(seeds) for arm, seeds in seeds_of(results).items() if arm in trained or not trained})
     one = counts in ([], [1])
     runs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else ""
     if not any((results.get("significance") or {}).values()):
@@ -232,6 +235,11 @@ def leakage_note(results: Mapping[str, Any]) -> str:
     warned = f"; {leakage['warned']:,} share less than makes a leak" if leakage["warned"] else ""
     pairs = f"{leakage['rows']:,} training and development pairs"
     return f"Leakage audit: none of {pairs} holds what a benchmark holds{warned}."
+
+
+def is_synthetic(notes: Iterable[str]) -> bool:
+    """Whether a benchmark's notes say that its texts are invented."""
+    return any("synthetic" in note.lower() for note in notes)
 
 
 def _cpu_model() -> str:

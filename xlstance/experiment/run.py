@@ -3,31 +3,26 @@
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import ray
-from tqdm import tqdm
-
-from xlstance.encoders import EncoderSettings
-from xlstance.encoding import TABLE_OF, Encoding, encode_all
 from xlstance.errors import StorageError
 from xlstance.evaluation.console import format_table
 from xlstance.evaluation.report import render_report
-from xlstance.evaluation.results import ArmResult, make_results, write_results
-from xlstance.experiment.audit import LEAKAGE
+from xlstance.evaluation.results import write_results
+from xlstance.experiment.cards import write_cards
 from xlstance.experiment.corpora import publish_benchmarks, publish_corpora
 from xlstance.experiment.data import Prepared, prepare_training
+from xlstance.experiment.evaluation import conclude, measure_arms
 from xlstance.experiment.progress import follow
-from xlstance.experiment.score import Scoring, score
-from xlstance.experiment.settings import Arm, ExperimentSettings
-from xlstance.progress import progress_bar
+from xlstance.experiment.settings import ExperimentSettings
 from xlstance.session import ray_session
-from xlstance.storage import Folder, fingerprint
+from xlstance.storage import Folder
 from xlstance.training.distributed import fit
-from xlstance.training.loop import METRICS, SUMMARY, TrainingRun
+from xlstance.training.run import TrainingRun
+from xlstance.training.tracking import METRICS
 from xlstance.training_data import TrainingData
 
 RUNS = "training-runs.json"
@@ -49,17 +44,11 @@ def run_experiment(settings: ExperimentSettings) -> dict[str, Any]:
             _claim_root(settings, root)
         runs = _train(settings, root, data)
         with _stage(root, "retrieval and evaluation"):
-            figures = _evaluate(settings, root, benchmarks, runs)
-    results = make_results(
-        [
-            _arm_result(settings, arm, seed, runs[name], figures[name])
-            for name, arm, seed in _named(settings)
-            if arm.compare
-        ],
-        dataclasses.asdict(settings),
-        leakage=json.loads(root.read(LEAKAGE)) if root.exists(LEAKAGE) else {},
-    )
+            arms = measure_arms(settings, root, benchmarks, runs)
+    with _stage(root, "significance"):
+        results = conclude(settings, root, arms)
     write_results(root, results)
+    write_cards(settings, results, runs, data)
     metrics = [json.loads(line) for line in _gather_metrics(root, list(runs.values())).splitlines()]
     root.write("report.html", render_report(results, metrics).encode())
     print(f"\n{format_table(results)}\n\nreport: {root}/report.html")
@@ -67,8 +56,9 @@ def run_experiment(settings: ExperimentSettings) -> dict[str, Any]:
 
 
 def run_augmentation(settings: ExperimentSettings) -> None:
-    """Reads the corpora and publishes the augmented pairs."""
-    root = _open_root(settings)
+    """Reads the corpora and publishes the augmented pairs, in an experiment's folder too: beside its own tables."""
+    root = Folder(settings.output)
+    root.make()
     with ray_session(_cpus(settings)), _stage(root, "corpora"):
         for data in publish_corpora(settings, root, publish_benchmarks(settings, root)).values():
             print(f"{data.name}: {data.rows} pairs in {data.pairs}")
@@ -127,9 +117,15 @@ def _claim_root(settings: ExperimentSettings, root: Folder) -> None:
 
 
 def _deciding(settings: ExperimentSettings) -> dict[str, Any]:
-    """The settings that decide a figure, as JSON gives them back."""
-    kept = {k: v for k, v in dataclasses.asdict(settings).items() if k not in ("output", "data", "cluster")}
-    parts = {"cluster.workers": settings.cluster.workers, "cluster.shards": settings.cluster.shards}
+    """The settings that decide what is published, as JSON gives them back; tests between arms are done anew."""
+    kept = {
+        k: v for k, v in dataclasses.asdict(settings).items() if k not in ("output", "data", "cluster", "evaluation")
+    }
+    parts = {
+        "cluster.workers": settings.cluster.workers,
+        "cluster.shards": settings.cluster.shards,
+        "evaluation.without_answer": settings.evaluation.without_answer,
+    }
     plain: dict[str, Any] = json.loads(json.dumps({**kept, **parts}))
     return plain
 
@@ -153,15 +149,10 @@ def _stage(root: Folder, name: str) -> Iterator[None]:
             file.write(json.dumps(event) + "\n")
 
 
-def _named(settings: ExperimentSettings) -> Iterator[tuple[str, Arm, int]]:
-    for arm, seed in settings.runs():
-        yield f"{arm.name}-{seed}", arm, seed
-
-
 def _plan_runs(settings: ExperimentSettings, root: Folder, prepared: Prepared) -> dict[str, TrainingRun]:
     models = root.local / "models"
-    return {
-        name: TrainingRun(
+    runs = [
+        TrainingRun(
             arm=arm.name,
             seed=seed,
             settings=arm.training(settings.training),
@@ -171,10 +162,12 @@ def _plan_runs(settings: ExperimentSettings, root: Folder, prepared: Prepared) -
             store=prepared.store,
             sources=tuple(arm.sources),
             validation_store=prepared.validation_store,
-            output=str(models / name),
+            output=str(models / f"{arm.name}-{seed}"),
+            node_folder=settings.cluster.node_folder,
         )
-        for name, arm, seed in _named(settings)
-    }
+        for arm, seed in settings.runs()
+    ]
+    return {run.name: run for run in runs}
 
 
 def _train(settings: ExperimentSettings, root: Folder, data: dict[str, TrainingData]) -> dict[str, TrainingRun]:
@@ -188,81 +181,9 @@ def _train(settings: ExperimentSettings, root: Folder, data: dict[str, TrainingD
             workers=cluster.workers,
             cpus_per_worker=cluster.cpus_per_worker,
             gpus_per_worker=cluster.gpus_per_worker,
+            wait_seconds=cluster.wait_seconds,
         )
     return runs
-
-
-def _evaluate(
-    settings: ExperimentSettings, root: Folder, benchmarks: dict[str, Folder], runs: dict[str, TrainingRun]
-) -> dict[str, dict[str, Any]]:
-    """Figures by run and benchmark, of the arms that are compared."""
-    compared = [runs[name] for name, arm, _ in _named(settings) if arm.compare]
-    encodings, scorings = [], []
-    for run in compared:
-        stamp = fingerprint(json.loads((Path(run.output) / SUMMARY).read_text())["weights"], run.encoder)
-        for name, folder in benchmarks.items():
-            vectors = root / "vectors" / run.name / name
-            encodings += [
-                Encoding(
-                    encoder=EncoderSettings(model=run.output),
-                    stamp=stamp,
-                    kind=kind,
-                    texts=folder / TABLE_OF[kind],
-                    output=vectors / TABLE_OF[kind],
-                )
-                for kind in TABLE_OF
-            ]
-            scorings.append(
-                Scoring(
-                    benchmark=folder,
-                    vectors=vectors,
-                    run=root / "runs" / run.name / name,
-                    index=settings.retrieval.index,
-                    top_k=settings.retrieval.top_k,
-                )
-            )
-    cluster = settings.cluster
-    encode_all(
-        encodings,
-        batch_tokens=settings.retrieval.batch_tokens,
-        workers=cluster.stream_workers,
-        cpus_per_worker=1,
-        gpus_per_worker=cluster.stream_gpus,
-    )
-    with progress_bar(total=len(scorings), desc="evaluation", unit="set") as bar:
-        scores = iter(_score_all(scorings, bar))
-    return {run.name: {name: next(scores) for name in benchmarks} for run in compared}
-
-
-def _score_all(scorings: Sequence[Scoring], bar: "tqdm[Any]") -> list[dict[str, Any]]:
-    """Scores each on a processor of the cluster."""
-    tasks = [ray.remote(score).remote(scoring) for scoring in scorings]
-    left = list(tasks)
-    while left:
-        done, left = ray.wait(left)
-        bar.update(len(done))
-    results: list[dict[str, Any]] = ray.get(tasks)
-    return results
-
-
-def _arm_result(
-    settings: ExperimentSettings, arm: Arm, seed: int, run: TrainingRun, figures: dict[str, Any]
-) -> ArmResult:
-    sources = arm.sources or [s.name for s in settings.sources if s.name not in settings.development]
-    augmentations = [a.name for a in settings.augmentations if a.name in arm.sources or not arm.sources]
-    trained = run.settings.steps > 0
-    return ArmResult(
-        name=arm.name,
-        seed=seed,
-        sampler=dataclasses.asdict(run.settings.sampler) if trained else {},
-        augmentation=[name for name in augmentations if name not in settings.development] if trained else [],
-        train={
-            **json.loads((Path(run.output) / SUMMARY).read_text()),
-            "start": arm.start,
-            "sources": sources if trained else [],
-        },
-        benchmarks=figures,
-    )
 
 
 def _gather_metrics(root: Folder, runs: list[TrainingRun]) -> str:

@@ -10,9 +10,12 @@ from xlstance.corpora.miniature import MiniatureSettings
 from xlstance.corpora.registry import BenchmarkSource, Source
 from xlstance.encoders import EncoderSettings
 from xlstance.errors import SettingsError
+from xlstance.evaluation.settings import EvaluationSettings
 from xlstance.experiment.audit import OnLeakage
 from xlstance.training.settings import TrainingSettings
 
+Baseline = Literal["untouched"]
+UNTOUCHED: Baseline = "untouched"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
@@ -110,6 +113,9 @@ class ClusterSettings:
         stream_workers: workers of the streaming stages (augmentation, encoding).
         stream_gpus: GPUs of an encoding worker.
         shards: files per table, the units of the streaming stages' work.
+        node_folder: folder on each node's own disk that training copies its store to; empty: it is read in place.
+        wait_seconds: how long training waits for its workers' processors, at the start and after a node is lost; time
+            enough for an autoscaler to add nodes.
     """
 
     workers: int = 2
@@ -118,9 +124,11 @@ class ClusterSettings:
     stream_workers: int = 2
     stream_gpus: float = 0
     shards: int = 4
+    node_folder: str = ""
+    wait_seconds: float = 300
 
     def __post_init__(self) -> None:
-        for name in ("workers", "cpus_per_worker", "stream_workers", "shards"):
+        for name in ("workers", "cpus_per_worker", "stream_workers", "shards", "wait_seconds"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"cluster.{name} is {getattr(self, name)}; it must be at least 1")
 
@@ -148,7 +156,10 @@ class ExperimentSettings:
             them, or ``allow`` them and say so in the report.
         training: what all arms have in common.
         arms: what is compared.
+        baselines: what stands in every table beside the arms: ``untouched``, the pretrained encoder as it is, unless it
+            is an arm already. An encoder from scratch has none.
         retrieval: encoding and search.
+        evaluation: what counts, and how differences are tested.
         cluster: what is asked of Ray; decides no figure but speed.
     """
 
@@ -169,7 +180,9 @@ class ExperimentSettings:
     leakage: OnLeakage = "stop"
     training: TrainingSettings = field(default_factory=TrainingSettings)
     arms: list[Arm] = field(default_factory=list)
+    baselines: list[Baseline] = field(default_factory=lambda: [UNTOUCHED])
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
 
     def __post_init__(self) -> None:
@@ -189,6 +202,10 @@ class ExperimentSettings:
             known = [*pairs[: len(self.sources) + number], EVERY]
             _check_known(f"augmentation {augmentation.name}: of", augmentation.of, known)
         names = [arm.name for arm in self.arms]
+        if self.added_baseline and UNTOUCHED in names:
+            raise SettingsError(
+                f"arm {UNTOUCHED}: the pretrained encoder as it is has this name; rename it, or set baselines to []"
+            )
         for number, arm in enumerate(self.arms):
             _check_known(f"arm {arm.name}: sources", arm.sources, pairs)
             _check_known(f"arm {arm.name}: start (an earlier arm)", [arm.start] if arm.start else [], names[:number])
@@ -211,8 +228,23 @@ class ExperimentSettings:
             if not getattr(self, name):
                 raise SettingsError(f"{name} is empty: an experiment needs at least one")
 
+    @property
+    def untouched(self) -> Arm | None:
+        """The arm that is the pretrained encoder as it is, given or added; None if it stands in no table."""
+        if not self.encoder.model:
+            return None
+        given = (arm for arm in self.arms if arm.compare and arm.sampler == "none" and not arm.start)
+        return next(given, Arm(name=UNTOUCHED, sampler="none") if UNTOUCHED in self.baselines else None)
+
+    @property
+    def added_baseline(self) -> Arm | None:
+        """The untouched encoder, where it is none of the arms; it needs one run for all seeds."""
+        return None if self.untouched in self.arms else self.untouched
+
     def runs(self) -> Iterator[tuple[Arm, int]]:
-        """Every (arm, seed), a seed's arms together and in order."""
+        """Every (arm, seed), a seed's arms together and in order; an added baseline once, before them."""
+        if self.added_baseline:
+            yield self.added_baseline, self.seeds[0]
         for seed in self.seeds:
             for arm in self.arms:
                 yield arm, seed

@@ -177,7 +177,7 @@ class BatchReader:
         """(place of a query, place of a passage known to answer it), ``[k, 2] int64``, sorted."""
         size = max(1, _MASK_AT_ONCE // len(passages))
         found = [
-            # Without dimensions, since searching two of them takes five times as long.
+            # As one long row: numpy searches that five times as fast as a table.
             np.flatnonzero(self._store.known_positives(queries[start : start + size], passages)) + start * len(passages)
             for start in range(0, len(queries), size)
         ]
