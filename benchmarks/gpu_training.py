@@ -19,12 +19,11 @@ from pathlib import Path
 import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-import training
 from training import Task, in_child, make_world, side_by_side
 
 RESULTS = Path(__file__).parent / "results" / "gpu_training.json"
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40": 181e12, "L4": 121e12}  # dense bf16, flop/s
-WORDS, QUERY_WORDS = 20_000, 14
+WORDS, QUERY_TOKENS, PASSAGE_TOKENS = 20_000, 32, 128
 LAYERS, WIDTH, INNER = 12, 768, 3072
 
 
@@ -82,11 +81,21 @@ def main() -> None:
     if peak is None:
         sys.exit(f"error: the peak of {name} is not known here; give --peak")
     count = given.batch_size * given.steps
-    queries, passages = random_texts(count, QUERY_WORDS, 0.3, 1), random_texts(count, PASSAGE_TOKENS, 0.2, 2)
+    queries, passages = random_texts(count, 14, 0.3, 1), random_texts(count, PASSAGE_TOKENS, 0.2, 2)
     with tempfile.TemporaryDirectory() as place:
         make_world(Path(place), queries, passages)
         model = str(write_model(Path(place)))
-        task = Task("prepare", "transformer", place, model, given.batch_size, given.steps, threads=8)
+        task = Task(
+            "prepare",
+            "transformer",
+            place,
+            model,
+            given.batch_size,
+            given.steps,
+            threads=8,
+            query_tokens=QUERY_TOKENS,
+            passage_tokens=PASSAGE_TOKENS,
+        )
         in_child(task)
         figures = side_by_side(task, (8192, 16384, 65536), given.repeats)
         # For utilisation the graphs of a batch must fit: a batch that does, without gradient caching.

@@ -43,6 +43,8 @@ class Task:
     steps: int
     threads: int
     option: int = 0
+    query_tokens: int = QUERY_TOKENS
+    passage_tokens: int = PASSAGE_TOKENS
 
 
 def squad(data: Path, pairs: int) -> tuple[list[str], list[str]]:
@@ -110,7 +112,7 @@ def our_run(task: Task, name: str, **settings: Any) -> Any:
     from xlstance.training.settings import DeepSpeedSettings, LossSettings, TrainingSettings, ValidationSettings
 
     prefixes = {"query_prefix": "", "passage_prefix": ""}
-    lengths = {"max_query_length": QUERY_TOKENS, "max_passage_length": PASSAGE_TOKENS}
+    lengths = {"max_query_length": task.query_tokens, "max_passage_length": task.passage_tokens}
     return TrainingRun(
         arm=name,
         seed=0,
@@ -244,7 +246,7 @@ def train_peer(task: Task) -> dict[str, Any]:
     if task.encoder == "static":
         loss: Any = MultipleNegativesRankingLoss(model)  # the cached one refuses a static encoder
     else:
-        model.max_seq_length = PASSAGE_TOKENS
+        model.max_seq_length = task.passage_tokens
         loss = CachedMultipleNegativesRankingLoss(
             model, **({"mini_batch_num_tokens": task.option} if task.option else {})
         )
