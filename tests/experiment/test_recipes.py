@@ -156,11 +156,7 @@ def in_process(monkeypatch):
     """Jobs without Ray, which would take most of their time."""
     through_ray = streams._run
     monkeypatch.setattr(run, "ray_session", lambda cpus: nullcontext())
-    monkeypatch.setattr(
-        streams,
-        "_run",
-        lambda work, shards, pending, workers, *per_worker: through_ray(work, shards, pending, 0, *per_worker),
-    )
+    monkeypatch.setattr(streams, "_run", lambda *work, **asked: through_ray(*work, **{**asked, "workers": 0}))
 
 
 @pytest.mark.parametrize("leaking", [0, 1])
