@@ -1,4 +1,4 @@
-"""Reading of text files, plain or gzip, with errors that name the file and the place in it; folders that come whole."""
+"""Reading of text files, plain or gzip, with errors that name the file and the place in it; what comes whole or not."""
 
 import gzip
 import hashlib
@@ -65,6 +65,18 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file in one go, text as UTF-8: whoever kills this process, the file is the former one or the new one.
+
+    Raises:
+        OSError: if it cannot be written; the former file stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = path.with_name(f".{path.name}.new")
+    made.write_bytes(content.encode() if isinstance(content, str) else content)
+    made.replace(path)
 
 
 @contextmanager

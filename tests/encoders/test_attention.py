@@ -70,18 +70,17 @@ def test_packed_texts_get_the_vectors_and_gradients_of_padded_ones(folders, text
 
 @pytest.mark.parametrize("name", ["mpnet", "modernbert"])
 def test_a_network_that_attends_in_its_own_way_gets_padded_texts(
-    folders, texts, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    folders, texts, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(SettingsError, match="cannot attend to packed texts"):
         load(folders[name], "packed")
-    padded = load(folders[name], "auto")
-    with monkeypatch.context() as patched, caplog.at_level("INFO", logger="xlstance"):
-        patched.setattr(torch.cuda, "is_available", lambda: True)
+    padded = load(folders[name], "eager")
+    with caplog.at_level("INFO", logger="xlstance"):
         automatic = load(folders[name], "auto")
     assert "its batches are padded" in caplog.text
     assert not automatic.packs
-    assert automatic.model.config._attn_implementation == padded.model.config._attn_implementation
-    np.testing.assert_array_equal(automatic.encode(texts, "query"), padded.encode(texts, "query"))
+    assert automatic.model.config._attn_implementation != "packed_sdpa"
+    np.testing.assert_allclose(automatic.encode(texts, "query"), padded.encode(texts, "query"), atol=1e-5)
 
 
 def test_a_network_that_gives_packed_texts_other_vectors_is_found_out(folders, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,10 +89,7 @@ def test_a_network_that_gives_packed_texts_other_vectors_is_found_out(folders, m
         load(folders["bert"], "packed")
 
 
-def test_auto_packs_where_there_is_a_gpu(folders, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert not load(folders["bert"], "auto").packs
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+def test_auto_packs_where_the_network_can(folders) -> None:
     assert load(folders["bert"], "auto").packs
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from xlstance.encoders import Encoder, EncoderSettings, load_encoder
+from xlstance.encoders.attention import set_attention
 from xlstance.encoders.transformer import Projection, TransformerEncoder
 from xlstance.errors import DataError, SettingsError, StorageError
 
@@ -59,6 +60,7 @@ def test_a_projection_is_kept(vocabulary: Path, tmp_path: Path, texts: list[str]
         prefix=plain.prefix,
         max_length=plain.max_length,
     ).eval()
+    set_attention(encoder, "auto")
     assert encoder.dimension == 24
     assert_same_everywhere(encoder, tmp_path / "projected", texts)
 

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from xlstance.errors import StorageError
+from xlstance.files import write_whole
 from xlstance.training import checkpoint, loop
-from xlstance.training.checkpoint import finished_steps, write_whole
+from xlstance.training.checkpoint import finished_steps
 from xlstance.training.loop import train
 
 

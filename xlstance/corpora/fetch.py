@@ -21,7 +21,7 @@ from xlstance.corpora.archives import unpack
 from xlstance.corpora.catalog import CatalogEntry, RemoteFile, describe_licence, find_entry
 from xlstance.corpora.download import TransferSettings, download, forget
 from xlstance.errors import DataError, StorageError
-from xlstance.files import sha256_of
+from xlstance.files import sha256_of, write_whole
 
 FETCHED = "fetched.json"
 _PATIENCE = TransferSettings()
@@ -166,9 +166,7 @@ class _Folder:
             return
         self.known[file.path] = noted
         text = json.dumps({"schema": 1, "files": dict(sorted(self.known.items()))}, indent=1)
-        unfinished = self.root / f"{FETCHED}.part"
-        unfinished.write_text(text)
-        os.replace(unfinished, self.root / FETCHED)
+        write_whole(self.root / FETCHED, text)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Qrels and runs in TREC's columns, as trec_eval and its kin read them."""
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from xlstance.corpora.judged import without_repeats
 from xlstance.corpora.records import Records, nullable
 from xlstance.corpora.tabular import read_records
 from xlstance.errors import DataError, StorageError
+from xlstance.files import write_whole
 from xlstance.ids import IdSet
 from xlstance.tables import SCHEMAS, check_table, make_table
 
@@ -33,8 +33,13 @@ def write_qrels(path: Path, qrels: pa.Table) -> None:
         DataError: if an id is empty or has white space.
         StorageError: if the file cannot be written.
     """
+    _write(path, format_qrels(qrels, str(path)))
+
+
+def format_qrels(qrels: pa.Table, where: str) -> bytes:
+    """The content of a file of judgements, as ``write_qrels`` writes it; ``where`` is the file, for messages."""
     check_table(qrels, "qrels")
-    _write_columns(path, [*_ids(qrels, path, "0"), qrels["gain"].cast(pa.string())])
+    return _lines([*_ids(qrels, where, "0"), qrels["gain"].cast(pa.string())])
 
 
 def read_qrels(path: Path, bad: BadRows) -> pa.Table:
@@ -74,13 +79,18 @@ def write_run(path: Path, runs: pa.Table, tag: str) -> None:
         DataError: if an id or the tag is empty or has white space.
         StorageError: if the file cannot be written.
     """
+    _write(path, format_run(runs, tag, str(path)))
+
+
+def format_run(runs: pa.Table, tag: str, where: str) -> bytes:
+    """The content of a file of a run, as ``write_run`` writes it; ``where`` is the file, for messages."""
     check_table(runs, "runs")
     if not tag or tag.split() != [tag]:
-        raise DataError(f"{path}: the tag is {tag!r}; a run's tag is one word")
+        raise DataError(f"{where}: the tag is {tag!r}; a run's tag is one word")
     queries = np.asarray(runs["query_id"].combine_chunks().dictionary_encode().indices)
     runs = runs.take(pa.array(np.lexsort((np.asarray(runs["rank"]), queries))))
     ranks, scores = (runs[name].cast(pa.string()) for name in ("rank", "score"))
-    _write_columns(path, [*_ids(runs, path, "Q0"), ranks, scores, pa.scalar(tag)])
+    return _lines([*_ids(runs, where, "Q0"), ranks, scores, pa.scalar(tag)])
 
 
 def read_run(path: Path, bad: BadRows) -> pa.Table:
@@ -111,32 +121,25 @@ def read_run(path: Path, bad: BadRows) -> pa.Table:
     return make_table("runs", {name: rows[name] for name in _RUN.names} | {"rank": np.arange(len(rows)) - starts + 1})
 
 
-def _ids(table: pa.Table, path: Path, between: str) -> list[Any]:
+def _ids(table: pa.Table, where: str, between: str) -> list[Any]:
     """The columns of both ids, with TREC's constant between them."""
     for name in ("query_id", "passage_id"):
         wrong = pc.index(pc.match_substring_regex(table[name], r"^$|[\p{Z}\p{Cc}]"), True).as_py()
         if wrong >= 0:
             value = table[name][wrong].as_py()
             raise DataError(
-                f"{path}: row {wrong}: the {name} {value!r} is empty or has white space; TREC's ids have none"
+                f"{where}: row {wrong}: the {name} {value!r} is empty or has white space; TREC's ids have none"
             )
     return [table["query_id"], pa.scalar(between), table["passage_id"]]
 
 
-def _write_columns(path: Path, columns: Sequence[Any]) -> None:
+def _lines(columns: Sequence[Any]) -> bytes:
     lines = pc.binary_join_element_wise(*columns, " ")
-    write_whole(path, "".join(f"{line}\n" for line in lines.to_pylist()))
+    return "".join(f"{line}\n" for line in lines.to_pylist()).encode()
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file that comes whole or not at all.
-
-    Raises:
-        StorageError: if it cannot be written.
-    """
-    beside = path.with_name(f"{path.name}.part")
+def _write(path: Path, content: bytes) -> None:
     try:
-        beside.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(beside, path)
+        write_whole(path, content)
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from error

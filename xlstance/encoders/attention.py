@@ -39,7 +39,7 @@ def set_attention(encoder: TransformerEncoder, wanted: Attention) -> None:
             "encoder.attention is flash_attention_2, which needs a GPU and the package flash-attn; install it, or use "
             "auto, which needs neither"
         )
-    if wanted == "packed" or (wanted == "auto" and torch.cuda.is_available()):
+    if wanted in ("auto", "packed"):
         before = encoder.model.config._attn_implementation
         encoder.packs = _choose(encoder, _PACKED) and _packs_faithfully(encoder)
         if not encoder.packs:

@@ -28,8 +28,8 @@ class EncoderSettings:
             at most 64.
         max_passage_length: tokens kept of a passage. Default: what the folder says, at most 256.
         attention: how a transformer attends. ``packed`` lays texts end to end without padding; ``sdpa`` (torch's fused
-            kernels), ``eager`` and ``flash_attention_2`` (needs the package flash-attn) pad them. Default: packed on a
-            GPU where the network can, else the best of the others that it has.
+            kernels), ``eager`` and ``flash_attention_2`` (needs the package flash-attn) pad them. Default: packed
+            where the network can, else the best of the others that it has.
         precision: of the arithmetic in encoding; the vectors are float32 in any case. Half precision pays on GPUs.
             (Training has its own: ``training.deepspeed.precision``.)
         vocabulary_size: from scratch: subwords in the vocabulary to train.

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from xlstance.errors import StorageError
-from xlstance.files import sha256_of
+from xlstance.files import sha256_of, write_whole
 from xlstance.training.agreement import gather_text, together
 from xlstance.training.engine import Engine
 
@@ -30,14 +30,6 @@ _TAG = "engine"
 _KEPT = 2
 
 _log = logging.getLogger(__name__)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text file in one go: whoever kills this process, the file is the former one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made = path.with_name(f".{path.name}.new")
-    made.write_text(text)
-    made.replace(path)
 
 
 def finished_steps(folder: Path) -> list[int]:

@@ -39,11 +39,3 @@ def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
     if not alone():
         dist.all_reduce(tensor)
     return tensor
-
-
-def mean_over_ranks(value: float) -> float:
-    """The mean of a number over all ranks."""
-    if alone():
-        return value
-    tensor = torch.tensor([value], dtype=torch.float64, device=local_device())  # NCCL knows no tensors on the CPU
-    return float(sum_over_ranks(tensor)) / dist.get_world_size()

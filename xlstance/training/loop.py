@@ -10,9 +10,10 @@ from typing import Any
 
 from xlstance.encoders import load_encoder
 from xlstance.errors import SettingsError
+from xlstance.files import write_whole
 from xlstance.training.agreement import together
 from xlstance.training.batches import BatchReader, RankBatch, validation_sampler
-from xlstance.training.checkpoint import Checkpoints, write_whole
+from xlstance.training.checkpoint import Checkpoints
 from xlstance.training.divergence import DivergenceError, DivergenceWatch
 from xlstance.training.engine import join_process_group, make_engine
 from xlstance.training.learning_rate import learning_rate_at
@@ -143,7 +144,7 @@ class _Loop:
         loss = self._objective.train(batch, step)
         self._state.count(batch, time.monotonic() - began, batches.waited)
         # Under fp16 a step whose gradient overflows is skipped, and nothing is lost.
-        norm = None if self._settings.deepspeed.precision == "fp16" else self._gradient_norm()
+        norm = None if self._engine.fp16_enabled() else self._gradient_norm()
         problem = self._watch.problem(batch.kind, loss, norm)
         if problem:
             raise self._diverged(problem, batch)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from xlstance.errors import UserError
-from xlstance.training.checkpoint import write_whole
+from xlstance.files import write_whole
 
 METRICS = "metrics.jsonl"
 TENSORBOARD = "tensorboard"

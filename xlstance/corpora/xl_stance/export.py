@@ -7,10 +7,10 @@ import pyarrow.compute as pc
 
 from xlstance.collection import Benchmark
 from xlstance.corpora.beir import write_beir
-from xlstance.corpora.trec_runs import write_qrels, write_whole
+from xlstance.corpora.trec_runs import write_qrels
 from xlstance.corpora.xl_stance.benchmark import Part, Pool, StanceTask, Task, stance_benchmark
 from xlstance.corpora.xl_stance.collection import StanceCollection
-from xlstance.files import new_folder
+from xlstance.files import new_folder, write_whole
 
 TASKS: tuple[Task, ...] = ("topical", "stance")
 _PARTS: tuple[Part, ...] = ("test", "valid")

@@ -2,14 +2,13 @@
 
 import fcntl
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from xlstance.errors import StorageError
-from xlstance.files import sha256_of
+from xlstance.files import sha256_of, write_whole
 from xlstance.storage import MANIFEST, Folder, ShardFile
 from xlstance.training.store.files import read_store_manifest
 
@@ -36,7 +35,7 @@ def local_store(folder: Folder, node_folder: Path) -> Path:
     with locked(copy.with_suffix(".lock")):
         if not (copy / MANIFEST).exists():
             copy_files(folder, manifest.files, copy)
-            _write(copy / MANIFEST, folder.read(MANIFEST))
+            write_whole(copy / MANIFEST, folder.read(MANIFEST))
     return copy
 
 
@@ -95,10 +94,3 @@ def _copy(folder: Folder, file: ShardFile, path: Path) -> None:
             f"{folder}/{file.name} is not the file that its manifest describes (its SHA-256 differs); "
             f"remove {folder} and prepare the store again"
         )
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Writes a file that is whole at any moment, whoever is killed."""
-    part = path.with_suffix(".part")
-    part.write_bytes(data)
-    os.replace(part, path)
