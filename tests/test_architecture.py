@@ -14,14 +14,18 @@ FILES = sorted((ROOT / "xlstance").rglob("*.py"))
 # Lowest first; a module imports from its own package and from lower layers, and from nothing beside it.
 LAYERS = (
     {"errors"},
-    {"tables", "stance_templates", "settings", "files", "progress", "ids"},
+    {"tables", "stance_templates", "settings", "files", "progress", "ids", "placement"},
     {"collection", "storage"},
     {"shard_writers"},
-    {"encoders", "ranking", "training_data", "streams", "session", "leakage"},
+    {"encoders", "ranking", "training_data", "streams", "session", "leakage", "cluster"},
     {"encoding"},
     {"corpora", "augmentation", "training", "retrieval", "evaluation"},
-    {"experiment", "sweep"},
-    {"data_cli", "evaluate_cli", "experiment_cli"},
+    {"report"},
+    {"experiment", "compare"},
+    {"sweep"},
+    {"cluster_cli", "compare_cli", "data_cli", "evaluate_cli", "experiment_cli"},
+    {"sweep_cli"},
+    {"submit_cli"},
     {"cli"},
 )
 LAYER_OF = {name: height for height, names in enumerate(LAYERS) for name in names}
@@ -36,9 +40,10 @@ WITHOUT_RAY = (
         "augmentation.claims",
         "augmentation.mining.neighbours",
     ),
-    *("corpora.xl_stance.training", "retrieval.search", "stance_templates"),
+    *("corpora.xl_stance.training", "retrieval.search", "retrieval.bm25", "retrieval.merging", "stance_templates"),
     *("streams", "training.plan", "training.loss", "training.store.preparation", "training.loop", "training.torchrun"),
-    *("evaluation.metrics", "evaluation.bias", "evaluation.protocol", "evaluation.results", "evaluation.report"),
+    *("evaluation.metrics", "evaluation.bias", "evaluation.protocol", "evaluation.results", "report.files"),
+    *("compare.compare", "compare_cli", "sweep.search", "sweep.outcome", "sweep.console"),
 )
 
 

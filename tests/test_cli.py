@@ -26,7 +26,7 @@ def test_a_mistake_is_one_line_and_exit_code_2_for_the_shell(tmp_path: Path) -> 
         (["experimnt"], "there is no command 'experimnt'; .*; did you mean experiment?"),
         (
             ["42"],
-            "no command '42'; the commands are experiment, augment, prepare, train, evaluate, export, corpora",
+            "no command '42'; the commands are experiment, augment, prepare, train, sweep, evaluate, compare, export",
         ),
         (["train"], "xlstance train needs settings: give --config FILE"),
         (["train", "--config", "absent.yaml"], "--config absent.yaml: there is no such file"),

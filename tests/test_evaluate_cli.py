@@ -1,4 +1,7 @@
+"""``xlstance evaluate`` as a user calls it: models, vectors, runs and baselines, and what is said of mistakes."""
+
 import json
+import shutil
 
 import pytest
 
@@ -39,6 +42,7 @@ def copy(tmp_path):
 
 def test_a_copy_of_x_stance_is_measured_in_both_tasks_and_pools(model, copy, tmp_path, capsys, ray_session):
     given = ["--model", str(model), "--benchmark", "x-stance", "--data", str(copy), "--output", str(tmp_path / "out")]
+    given += ["--evaluation.resamples", "200"]
     assert main(["evaluate", *given]) == 0
     text = capsys.readouterr().out
     assert "tiny-model" in text
@@ -59,13 +63,114 @@ def test_a_copy_of_x_stance_is_measured_in_both_tasks_and_pools(model, copy, tmp
     assert (tmp_path / "out" / "report.html").exists()
 
 
+@pytest.fixture
+def config(tmp_path):
+    """An experiment's settings with two small worlds to measure on, and arms that are of no concern here."""
+    path = tmp_path / "experiment.yaml"
+    path.write_text(
+        """
+benchmarks: [{name: world, format: miniature}, {name: stances, format: miniature-stance}]
+miniature: {languages: 3, concepts: 60, names: 20, test_passages: 20, issues: 4, arguments: 2}
+sources: [{name: train, format: miniature}]
+arms: [{name: hybrid, sampler: hybrid}]
+evaluation: {resamples: 200}
+cluster: {shards: 1, stream_workers: 1}
+"""
+    )
+    return path
+
+
+def test_models_and_baselines_are_measured_on_several_benchmarks(model, config, tmp_path, capsys, ray_session):
+    out, other = tmp_path / "out", tmp_path / "other-model"
+    shutil.copytree(model, other)
+    baselines = ["bm25", "translate-test", "merged-round-robin", "merged-normalised"]
+    given = [
+        "--config",
+        str(config),
+        "--model",
+        str(model),
+        str(other),
+        "--baselines",
+        *baselines,
+        "--output",
+        str(out),
+    ]
+    assert main(["evaluate", *given]) == 0
+    assert "merged-round-robin" in capsys.readouterr().out
+    results = json.loads((out / "results.json").read_text())
+    names = [*baselines, "tiny-model", "other-model"]
+    assert [(arm["name"], arm["sampler"]) for arm in results["arms"]] == [(name, {}) for name in names]
+    arms = {arm["name"]: arm["benchmarks"] for arm in results["arms"]}
+    assert all(set(figures) == {"world", "stances"} for figures in arms.values())
+    assert arms["tiny-model"] == arms["other-model"]  # the same weights
+    for name in ("merged-round-robin", "merged-normalised"):
+        assert arms[name]["world"]["mono"] == arms["tiny-model"]["world"]["mono"]
+        assert "search" not in arms[name]["world"]
+    assert arms["tiny-model"]["world"]["search"]["overlap@100"] == pytest.approx(1.0, abs=0.02)
+    assert 0 < arms["bm25"]["stances"]["mono"]["map"] < 1
+    tests = results["significance"]["world"]
+    assert {row["arm"] for row in tests["intervals"]} == set(names)
+    files = {path.name for path in (out / "trec" / "world").iterdir()}
+    assert files == {"qrels.txt", *(f"{name}-0.run.gz" for name in names)}
+    assert (out / "report.html").exists()
+
+    # A second time nothing is encoded again.
+    before = {path: path.stat().st_mtime_ns for path in (out / "vectors").rglob("*.parquet")}
+    assert main(["evaluate", *given]) == 0
+    assert json.loads((out / "results.json").read_text())["arms"] == results["arms"]
+    assert before == {path: path.stat().st_mtime_ns for path in (out / "vectors").rglob("*.parquet")}
+
+    # What was written for others measures the same when it comes back.
+    config.write_text(config.read_text().replace(", {name: stances, format: miniature-stance}", ""))
+    back = [
+        "--vectors",
+        str(out / "vectors" / "tiny-model-0" / "world"),
+        "--run",
+        str(out / "trec" / "world" / "tiny-model-0.run.gz"),
+    ]
+    given = ["--config", str(config), *back, "--output", str(tmp_path / "back")]
+    assert main(["evaluate", *given]) == 0
+    returned = {
+        arm["name"]: arm["benchmarks"]["world"]
+        for arm in json.loads((tmp_path / "back" / "results.json").read_text())["arms"]
+    }
+    assert set(returned) == {"world", "tiny-model-0"}
+    first = arms["tiny-model"]["world"]
+    for setting in ("mono", "cross", "multi"):
+        assert returned["world"][setting] == first[setting]
+        # FAISS has an order of its own for passages whose vectors are equal.
+        assert returned["tiny-model-0"][setting]["map"] == pytest.approx(first[setting]["map"], abs=0.01)
+
+
+def test_a_run_of_another_benchmark_is_one_line(copy, tmp_path, capsys, ray_session):
+    (tmp_path / "wrong.run").write_text("q1 Q0 p1 1 0.5 tag\n")
+    given = ["--run", str(tmp_path / "wrong.run"), "--benchmark", "x-stance-topical", "--data", str(copy)]
+    assert main(["evaluate", *given, "--output", str(tmp_path / "out")]) == 2
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert err.startswith(f"error: {tmp_path / 'wrong.run'}: the run names the query 'q1', which the benchmark has not")
+
+
+def test_an_experiments_folder_is_left_alone(model, tmp_path, capsys):
+    (tmp_path / "settings.json").write_text("{}")
+    assert main(["evaluate", "--model", str(model), "--output", str(tmp_path)]) == 2
+    assert "holds an experiment; choose another --output" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "model"),
-        (["--model", "m", "--benchmark", "x-stanse"], "--benchmark is 'x-stanse'; give xl-stance or x-stance"),
-        (["--model", "m", "--benchmark", "x-stance"], "x-stance needs --data"),
-        (["--model", "m", "--data", "d"], "xl-stance is embedded and needs none"),
+        ([], "nothing to measure: give --model, --vectors, --run or --baselines"),
+        (["--model", "m", "--benchmark", "x-stanse"], "no source is called 'x-stanse'; did you mean x-stance?"),
+        (["--model", "m", "--benchmark", "muse"], "muse is no benchmark; benchmarks are xl-stance, x-stance, xquad-r"),
+        (["--run", "nowhere/a.run", "--benchmark", "xl-stance-topical"], "--run nowhere/a.run: there is no such file"),
+        (["--run", "a.run"], "--run needs one benchmark; here are xl-stance-topical, xl-stance-stance"),
+        (["--vectors", "v"], "--vectors needs one benchmark"),
+        (["--baselines", "bm25", "bm26", "--workers", "1"], "--baselines names 'bm26'; known are untouched, bm25"),
+        (["--baselines", "merged-normalised"], "merges the lists of the untouched encoder; name a pretrained one"),
+        (["--baselines", "translate-test"], "translate-test needs dictionaries, and lexicons is empty"),
+        (["--model", "a/m", "a/m"], "one of a/m, a/m is given twice"),
+        (["--model", "a/bm25", "--baselines", "bm25"], "arm bm25: a baseline has this name"),
+        (["--modle", "m"], "--modle"),
     ],
 )
 def test_mistakes_are_one_line(arguments, said, capsys):
@@ -74,3 +179,16 @@ def test_mistakes_are_one_line(arguments, said, capsys):
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert said in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--benchmark", "x-stanse"], "--benchmark is 'x-stanse'; give xl-stance or x-stance"),
+        (["--benchmark", "x-stance"], "x-stance needs --data"),
+        (["--data", "d"], "xl-stance is embedded and needs none"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_line(arguments, said, capsys):
+    assert main(["export", *arguments]) == 2
+    assert said in capsys.readouterr().err

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xlstance import ranking
 from xlstance.errors import DataError
-from xlstance.ranking import matrix_of, relevant_ranks
+from xlstance.ranking import matrix_of, rank_passages, relevant_ranks, scores, vector_scores
 from xlstance.tables import hash_ids, make_table
 
 
@@ -42,6 +41,48 @@ def brute_force(query_vectors, passage_vectors, passage_langs, query, passage):
     own = [row for row in order if passage_langs[row] == passage_langs[passage]]
     ties = sum(score == scores[passage] for score in scores) - 1
     return own.index(passage) + 1, order.index(passage) + 1, ties
+
+
+def full_order(scores_of_query, names):
+    """All passages in the order by score, then by hash."""
+    return sorted(
+        range(len(names)), key=lambda row: (-scores_of_query[row], int(hash_ids([names[row]])[0]), names[row])
+    )
+
+
+# Few values make many ties, some of them at the end of the list.
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_the_best_are_the_first_of_a_full_sort(data):
+    count, queries, k = (data.draw(st.integers(1, top)) for top in (15, 4, 20))
+    rows = st.lists(st.sampled_from([0.0, 0.5, 0.5 + 1e-13, 1.0]), min_size=count, max_size=count)
+    given_scores = np.array(data.draw(st.lists(rows, min_size=queries, max_size=queries)))
+    _, best = rank_passages(*tables(["en"] * queries, ["en"] * count, []), lambda rows: given_scores[rows], top_k=k)
+    for row, found in enumerate(best.passage_index):
+        wanted = full_order(np.round(given_scores[row], 9), [f"p{n}" for n in range(count)])[:k]
+        assert found.tolist() == wanted
+        np.testing.assert_array_equal(best.scores[row], given_scores[row, wanted])
+
+
+def test_pools_of_one_language_may_have_scores_of_their_own():
+    case = tables(["en", "de"], ["en", "de", "en", "de"], [(0, 0, 1), (1, 3, 1)])
+    together, alone = np.array([[4.0, 3, 2, 1]] * 2), np.array([[1.0, 2, 3, 4]] * 2)
+    ranks, best = rank_passages(*case, lambda r: together[r], in_own_pools=lambda r: alone[r], top_k=2)
+    assert ranks.in_all.tolist() == [1, 4]
+    assert ranks.in_own_pool.tolist() == [2, 1]
+    assert best.passage_index.tolist() == [[0, 1]] * 2
+    kept = ranks.where(np.array([False, True]))
+    assert (kept.in_all.tolist(), kept.in_own_pool.tolist()) == ([4], [1])
+
+
+def test_one_pass_gives_what_two_give():
+    (queries, passages, qrels), *vectors = random_case()
+    both, best = rank_passages(queries, passages, qrels, vector_scores(queries, passages, *vectors), top_k=5)
+    np.testing.assert_array_equal(both.before, relevant_ranks(queries, passages, qrels, *vectors).before)
+    first = {(query, passage) for query, row in enumerate(best.passage_index.tolist()) for passage in row}
+    pairs = zip(both.query_index.tolist(), both.passage_index.tolist(), both.in_all.tolist(), strict=True)
+    for query, passage, rank in pairs:
+        assert ((query, passage) in first) == (rank <= 5)
 
 
 # Halves and small whole numbers make many exact ties.
@@ -88,8 +129,8 @@ def random_case(queries=40, passages=300, dimension=16, relevant=5, seed=0):
 def test_block_size_changes_nothing(monkeypatch):
     case = random_case()
     whole = relevant_ranks(*case[0], *case[1:])
-    monkeypatch.setattr(ranking, "_SCORES_BYTES", 8 * 300 * 7)
-    monkeypatch.setattr(ranking, "_PASSAGES_PER_PRODUCT", 13)
+    monkeypatch.setattr(scores, "_SCORES_BYTES", 8 * 300 * 7)
+    monkeypatch.setattr(scores, "_PASSAGES_PER_PRODUCT", 13)
     parts = relevant_ranks(*case[0], *case[1:])
     np.testing.assert_array_equal(whole.before, parts.before)
     np.testing.assert_array_equal(whole.ties, parts.ties)

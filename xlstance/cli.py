@@ -24,6 +24,7 @@ _QUIET = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "TRANSFORMERS_VERBOSITY": "error",
 }
+_OF_A_CLUSTER = {"cluster", "submit"}  # they speak to a cluster with its own token
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,23 @@ class _Command:
 
 
 def _commands() -> dict[str, _Command]:
-    from xlstance import data_cli, evaluate_cli, experiment_cli
+    from xlstance import cluster_cli, compare_cli, data_cli, evaluate_cli, experiment_cli, submit_cli, sweep_cli
 
     jobs = {
         name: _Command(text, partial(experiment_cli.run_job, name)) for name, text in experiment_cli.SUMMARIES.items()
     }
     return {
         **jobs,
-        "evaluate": _Command("measure an encoder as it is on stance retrieval", evaluate_cli.run_evaluate),
+        "sweep": _Command(sweep_cli.SUMMARY, sweep_cli.run_sweep_job),
+        "evaluate": _Command(
+            "measure encoders as they are, vectors or TREC runs on any benchmark", evaluate_cli.run_evaluate
+        ),
+        "compare": _Command("put earlier runs into one report, tested against each other", compare_cli.run_compare),
         "export": _Command("write stance retrieval as BEIR folders and TREC judgements", evaluate_cli.run_export),
         "corpora": _Command("list the known sources, or describe those that are named", data_cli.run_corpora),
         "fetch": _Command("download sources from their publishers", data_cli.run_fetch),
+        "cluster": _Command(cluster_cli.SUMMARY, cluster_cli.run_cluster),
+        "submit": _Command(submit_cli.SUMMARY, submit_cli.run_submit),
         "leakage": _Command("find the training rows that hold what an evaluation set holds", data_cli.run_leakage),
     }
 
@@ -57,9 +64,12 @@ def main(arguments: Sequence[str]) -> int:
         arguments: the command line without the program's name.
 
     Returns:
-        The exit code: 0, or 2 for a user's mistake, which stands in one line on standard error.
+        The exit code: 0, or 2 for a user's mistake, which stands in one line on standard error; of ``submit`` the
+        submitted job's.
     """
     _set_environment()
+    if not set(arguments[:1]) & _OF_A_CLUSTER:
+        _keep_private()
     warnings.filterwarnings("ignore")
     try:
         return _run(arguments)
@@ -73,10 +83,15 @@ def _set_environment() -> None:
     """Sets what Ray reads when it is imported; what the user has set stays."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+
+
+def _keep_private() -> None:
+    """Has a Ray that this process starts answer to nobody else, where no other cluster is named."""
     if "RAY_ADDRESS" not in os.environ and "RAY_AUTH_MODE" not in os.environ:
-        # Ray's servers listen on every interface: a private cluster answers to a token of its own, and to no stranger.
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        # Else Ray's servers listen on every interface. So they listen on loopback, as on Windows and macOS.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -93,8 +108,8 @@ def _run(arguments: Sequence[str]) -> int:
             f"there is no command {arguments[0]!r}; the commands are {', '.join(commands)}"
             + (f"; did you mean {near[0]}?" if near else "")
         )
-    commands[arguments[0]].run(arguments[1:])
-    return 0
+    done = commands[arguments[0]].run(arguments[1:])
+    return done if isinstance(done, int) else 0
 
 
 def _usage() -> str:

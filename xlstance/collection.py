@@ -43,7 +43,8 @@ class Benchmark:
         notes: what a reader of the results must know.
         info: how it is scored, as keyword arguments of ``evaluation.protocol.evaluate``: ``relevant_from``, the gain
             from which on a passage counts in figures without grades, and ``by_argument``, whether rank distances are
-            over the languages of each passage group.
+            over the languages of each passage group. And ``units``, by query group what tests draw together; see
+            ``evaluation.units.units_of``.
     """
 
     passages: pa.Table

@@ -8,10 +8,13 @@ from contextlib import contextmanager
 import ray
 
 from xlstance.errors import UserError
+from xlstance.placement import placed
 
 
 @contextmanager
-def ray_session(cpus: int) -> Iterator[None]:
+def ray_session(
+    cpus: int, cpu_nodes: Mapping[str, str] | None = None, gpu_nodes: Mapping[str, str] | None = None
+) -> Iterator[None]:
     """Connects to Ray for as long as the block runs.
 
     ``RAY_ADDRESS``, which ``ray job submit`` sets, names the cluster; without it a private one is started on this
@@ -19,10 +22,18 @@ def ray_session(cpus: int) -> Iterator[None]:
 
     Args:
         cpus: processors that the job's largest stage asks for; a private cluster has at least so many slots.
+        cpu_nodes: labels of the nodes that workers without a GPU go to; none: any.
+        gpu_nodes: the same for workers with one.
 
     Raises:
         UserError: if there is no cluster at ``RAY_ADDRESS``.
     """
+    with placed(cpu_nodes or {}, gpu_nodes or {}), _joined(cpus):
+        yield
+
+
+@contextmanager
+def _joined(cpus: int) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return

@@ -10,7 +10,8 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,18 @@ class Folder:
         uri: a path, or a URI that ``pyarrow.fs`` knows.
 
     Raises:
-        StorageError: for a URI of another kind.
+        StorageError: for a URI of another kind, or one that holds a password: it would be printed and saved.
     """
 
     def __init__(self, uri: str | Path) -> None:
         text = str(uri)
         if "://" in text:
+            scheme, _, place = text.partition("://")
+            if "@" in place.partition("/")[0] or re.search(r"[?&](access_key|secret_key|session_token)=", place):
+                raise StorageError(
+                    f"a {scheme}:// address holds a password; give it without, and the credentials where the cloud's "
+                    "own tools look for them (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, the node's role)"
+                )
             try:
                 self.filesystem, self.path = pafs.FileSystem.from_uri(text)
             except (ValueError, NotImplementedError) as error:
@@ -98,20 +105,29 @@ class Folder:
         return Path(self.path)
 
     def exists(self, name: str) -> bool:
-        """Whether a file or folder of this name stands in the folder."""
-        return bool(self.filesystem.get_file_info(f"{self.path}/{_checked(name)}").type != pafs.FileType.NotFound)
+        """Whether a file or folder of this name stands in the folder.
+
+        Raises:
+            StorageError: if that cannot be found out: no permission, no such bucket, no network.
+        """
+        try:
+            return bool(self.filesystem.get_file_info(f"{self.path}/{_checked(name)}").type != pafs.FileType.NotFound)
+        except OSError as error:
+            raise StorageError(f"{self.uri} cannot be looked into: {str(error).splitlines()[0]}") from error
 
     def read(self, name: str) -> bytes:
         """The bytes of a file.
 
         Raises:
-            StorageError: if there is no such file.
+            StorageError: if there is no such file, or it cannot be read.
         """
         try:
             with self.filesystem.open_input_stream(f"{self.path}/{_checked(name)}") as stream:
                 return bytes(stream.read())
         except FileNotFoundError as error:
             raise StorageError(f"{self.uri}/{name} does not exist") from error
+        except OSError as error:
+            raise StorageError(f"{self.uri}/{name} cannot be read: {str(error).splitlines()[0]}") from error
 
     def write(self, name: str, data: bytes) -> None:
         """Writes a file whole, and makes the folder where there is none.
@@ -119,17 +135,34 @@ class Folder:
         Raises:
             StorageError: if that is not possible: no permission, no space, a file in the folder's place.
         """
+        with self.writing(name) as stream:
+            stream.write(data)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Any]:
+        """A stream that a file is written to, piece by piece.
+
+        Raises:
+            StorageError: as of ``write``.
+        """
         path = f"{self.path}/{_checked(name)}"
         try:
-            self.make()
+            self.filesystem.create_dir(self.path, recursive=True)
             with self.filesystem.open_output_stream(path) as stream:
-                stream.write(data)
+                yield stream
         except OSError as error:
             raise StorageError(f"{self.uri}/{name} cannot be written: {str(error).splitlines()[0]}") from error
 
     def make(self) -> None:
-        """Makes the folder and those above it."""
-        self.filesystem.create_dir(self.path, recursive=True)
+        """Makes the folder and those above it.
+
+        Raises:
+            StorageError: if that is not possible: no permission, no such bucket, a file in the way.
+        """
+        try:
+            self.filesystem.create_dir(self.path, recursive=True)
+        except OSError as error:
+            raise StorageError(f"{self.uri} cannot be made: {str(error).splitlines()[0]}") from error
 
 
 def _checked(name: str) -> str:

@@ -18,10 +18,12 @@ from typing import Any
 import pyarrow as pa
 
 from xlstance.errors import DataError, UserError
+from xlstance.placement import await_room, node_labels
 from xlstance.progress import progress_bar
 from xlstance.storage import Folder, ShardFile, find_shard, is_published, publish, write_shard
 
 Done = tuple[int, dict[str, ShardFile], tuple[str, int]]  # index, receipts, worker
+_WAIT = 300  # seconds for an autoscaler to bring the first worker's node
 _FRUITLESS = 3  # streams in a row that died before a shard was done
 Work = Callable[[Mapping[str, Any]], Mapping[str, pa.Table]]
 
@@ -89,12 +91,13 @@ def run_stream(
         label: the stage's name on the progress bar.
         workers: size of the actor pool; 0 works in this process, without Ray.
         cpus_per_worker: of each actor.
-        gpus_per_worker: of each actor.
+        gpus_per_worker: of each actor. By it they go to the nodes for processors or to those for GPUs, where
+            ``placement.placed`` has named some.
         info: facts to keep in every manifest.
 
     Raises:
-        UserError: what a worker's settings or input had wrong, or that workers were killed again and again; the shards
-            done so far stay.
+        UserError: what a worker's settings or input had wrong, that no node has room for a worker, or that workers were
+            killed again and again; the shards done so far stay.
         StorageError: if an output folder holds the result of other settings.
     """
     folders = {output.folder.uri: output for shard in shards for output in shard.outputs.values()}
@@ -108,7 +111,9 @@ def run_stream(
     with progress_bar(total=len(left), initial=len(receipts), desc=label, unit="shard", disable=not left) as bar:
         pending = [index for index in range(len(left)) if index not in receipts]
         pace = _Pace(len(pending), max(workers, 1))
-        stream = partial(_run, make_work, left, workers=workers, cpus=cpus_per_worker, gpus=gpus_per_worker)
+        stream = partial(
+            _run, make_work, left, workers=workers, cpus=cpus_per_worker, gpus=gpus_per_worker, label=label
+        )
         for index, written, worker in _until_done(stream, left, pending, label):
             receipts[index] = written
             bar.set_postfix_str(pace.after(sum(file.rows for file in written.values()), worker), refresh=False)
@@ -158,6 +163,7 @@ def _run(
     workers: int,
     cpus: float,
     gpus: float,
+    label: str,
 ) -> Iterator[Done]:
     """Yields what is done as shards are."""
     if workers == 0:
@@ -168,6 +174,8 @@ def _run(
     import ray
     from ray.exceptions import ActorDiedError
 
+    labels = node_labels(gpus)
+    await_room({"CPU": cpus, "GPU": gpus}, labels, label, _WAIT)
     dataset = ray.data.from_items([{"index": index} for index in pending], override_num_blocks=len(pending))
     results = dataset.map(
         _Worker,
@@ -175,6 +183,7 @@ def _run(
         compute=ray.data.ActorPoolStrategy(size=min(workers, len(pending))),
         num_cpus=cpus,
         num_gpus=gpus,
+        **({"label_selector": labels} if labels else {}),
     )
     try:
         for row in results.iter_rows():

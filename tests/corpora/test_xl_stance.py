@@ -84,7 +84,8 @@ def test_only_unseen_questions_are_asked_and_all_comments_are_in_the_pool(folder
     counts = Counter(row["query_id"] for row in benchmark.qrels.to_pylist())
     assert set(counts.values()) == {17}
     assert set(benchmark.qrels["gain"].to_pylist()) == {1}
-    assert benchmark.info == {"relevant_from": 1, "by_argument": False}
+    units = {question: question for question in ("3", "4", "5")}
+    assert benchmark.info == {"relevant_from": 1, "by_argument": False, "units": units}
     assert any("en: questions without comments" in note for note in benchmark.notes)
 
 
@@ -122,6 +123,8 @@ def test_the_stance_task_grades_the_sides(folder):
     assert texts["en/3/against"] == f"Reasons to say no: en: {QUESTIONS[3][1]}"
     assert texts["de/3/favour"] == f"Gründe für ein Ja: de: {QUESTIONS[3][1]}"
     assert benchmark.info["relevant_from"] == 2
+    sides = ("favour", "against")
+    assert benchmark.info["units"] == {f"{q}/{side}": str(q) for q in (3, 4, 5) for side in sides}
 
 
 def test_a_balanced_pool_has_as_many_comments_in_each_language(folder):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from xlstance.evaluation.console import format_table
 from xlstance.evaluation.forgetting import FORGETTING, forgetting, forgetting_table
-from xlstance.evaluation.report import render_report
 from xlstance.evaluation.results import ArmResult, make_results
+from xlstance.report.console import format_table
+from xlstance.report.page import render_report
 
 
 def figures(mono, **by_language):

@@ -32,6 +32,13 @@ def test_names_may_hold_points_and_a_file_cut_off_by_a_kill_counts(tmp_path):
     }
 
 
+def test_a_model_that_several_roots_know_counts_once(tmp_path):
+    roots = [Folder(tmp_path / name) for name in ("a", "b", "empty")]
+    for root, model in zip([0, 0, 1, 1], ["m1", "m2", "m2", "m3"], strict=True):
+        note_look(roots[root], "xquad-r", "b1", "arm-0", model)
+    assert count_looks(roots[0], {"xquad-r": "test"}, *roots[1:])["xquad-r"]["models"] == 3
+
+
 def test_looks_side_by_side_are_all_counted(tmp_path):
     root = Folder(tmp_path)
     with ThreadPoolExecutor(8) as pool:

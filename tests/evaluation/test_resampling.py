@@ -98,6 +98,18 @@ def test_known_p_values():
     assert randomisation(np.ones((1, 60)), 999, 0)[0] == pytest.approx(1 / 1000)  # no random pattern is as far
 
 
+def test_patterns_count_from_the_wanted_distance_on():
+    values = np.array([[1.0, 2.0, 3.0]])  # sums of size 0, 2, 4 and 6, two patterns each
+    assert [randomisation(values, 100, 0, np.array([far]))[0] for far in (0, 1, 4, 7)] == [1, 6 / 8, 4 / 8, 0]
+
+
+def test_exact_patterns_may_be_cut_too(monkeypatch):
+    values = np.random.default_rng(9).normal(0.2, 1, (3, 9))
+    whole = randomisation(values, 1000, 0)
+    monkeypatch.setattr(resampling, "_BLOCK_BYTES", 8 * 9 * 7)
+    assert np.array_equal(randomisation(values, 1000, 0), whole)
+
+
 def test_bootstrap_intervals_come_near_scipys():
     values = np.random.default_rng(2).exponential(1, (1, 300))
     draws = bootstrap([one_cell(values)], 1, 10_000, 0)[0, 0]

@@ -1,6 +1,7 @@
 """Tests between arms, from the tables of every query: known answers, and figures that are those of the protocol."""
 
 import time
+from itertools import product
 from statistics import fmean
 
 import numpy as np
@@ -8,7 +9,13 @@ import pyarrow as pa
 import pytest
 
 from xlstance.errors import DataError
-from xlstance.evaluation.per_query import SCHEMA, figures_by_query, query_table
+from xlstance.evaluation.per_query import (
+    FIGURES_VERSION,
+    SCHEMA,
+    figures_by_query,
+    figures_version,
+    query_table,
+)
 from xlstance.evaluation.protocol import evaluate
 from xlstance.evaluation.results import COLUMNS, DIAGONAL_GAP, MAPS, RANK_DISTANCE, Column
 from xlstance.evaluation.settings import EvaluationSettings
@@ -78,6 +85,66 @@ def test_lower_is_better_where_the_column_says_so():
     tables = arms(np.random.default_rng(2), {"far": 0.1, "near": 0.0}, figure="rank_distance")
     found = significance(resample(tables, [RANK_DISTANCE], SETTINGS))
     assert (found["leaders"][0]["arm"], of(found, "far", "near")["better"]) == ("near", "near")
+
+
+def gap_tables(gaps, units=30, noise=0.01, seed=0):
+    """Arms by the mean difference between same-language and other pools, in two languages."""
+    rng = np.random.default_rng(seed)
+    keys = [(unit, lang, pool) for unit in range(units) for lang in ("de", "en") for pool in ("de", "en")]
+    own = np.array([lang == pool for _, lang, pool in keys])
+    unit = np.array([unit for unit, _, _ in keys])
+    made = {}
+    for name, gap in gaps.items():
+        columns = {
+            "query_id": [f"{lang}{unit}" for unit, lang, _ in keys],
+            "setting": ["mono" if same else "cross" for same in own],
+            "query_lang": [lang for _, lang, _ in keys],
+            "passage_lang": [pool for _, _, pool in keys],
+            "unit": [f"u{unit:02}" for unit in unit],
+            "map": 0.5 + np.where(own, gap / 2, -gap / 2) * (1 + rng.normal(0, noise * 20, units)[unit]),
+        }
+        arrays = [pa.array(columns[f.name]) if f.name in columns else pa.nulls(len(keys), f.type) for f in SCHEMA]
+        made[name, 0] = pa.table([a.cast(f.type) for a, f in zip(arrays, SCHEMA, strict=True)], schema=SCHEMA)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("gaps", "better"),
+    [
+        ({"a": 0.1, "b": 0.02}, "b"),
+        ({"a": 0.1, "b": -0.02}, "b"),
+        ({"a": -0.1, "b": 0.02}, "b"),  # for a model that prefers other languages lower is not better
+        ({"a": -0.1, "b": -0.02}, "b"),
+        ({"a": 0.05, "b": -0.05}, ""),
+    ],
+)
+def test_a_diagonal_gap_is_best_at_zero_from_either_side(gaps, better):
+    found = significance(resample(gap_tables(gaps), [DIAGONAL_GAP], SETTINGS))
+    comparison, (leader,) = of(found, "a", "b"), found["leaders"]
+    assert comparison["better"] == better
+    assert comparison["difference"] == pytest.approx(abs(gaps["a"]) - abs(gaps["b"]), abs=0.01)
+    assert leader["certain"] == bool(better)
+    if better:
+        assert leader["arm"] == better
+        assert 0 < comparison["low"] < comparison["difference"] < comparison["high"]
+        assert comparison["effect"] > 0
+    values = {row["arm"]: row["value"] for row in found["intervals"]}
+    assert values == pytest.approx(gaps, abs=0.01)  # the figure itself keeps its sign
+
+
+@pytest.mark.parametrize("gaps", [(0.1, 0.07), (0.1, -0.09), (-0.06, 0.08), (-0.08, -0.07), (0.02, -0.01)])
+def test_sizes_of_a_gap_are_exchanged_within_units(gaps):
+    """Every pattern of exchanged units, by loops."""
+    tables = gap_tables(dict(zip("ab", gaps, strict=True)), units=7, noise=0.1)
+    resampled = resample(tables, [DIAGONAL_GAP], SETTINGS)
+    one, two = resampled.contributions[0]
+    seen = abs(abs(one.sum()) - abs(two.sum()))
+    swaps = [np.array(pattern, bool) for pattern in product([False, True], repeat=7)]
+    sizes = [abs(np.where(s, two, one).sum()) - abs(np.where(s, one, two).sum()) for s in swaps]
+    expected = np.mean([abs(size) >= seen - 1e-12 for size in sizes])
+    (comparison,) = resampled.compare([(DIAGONAL_GAP, "a", "b")], 1)
+    assert comparison.p_randomisation == pytest.approx(expected)
+    assert comparison.difference == pytest.approx(abs(one.sum()) - abs(two.sum()))
 
 
 def test_many_queries_of_one_unit_are_no_evidence():
@@ -184,6 +251,7 @@ def test_values_are_those_of_the_protocol(measured, column):
 def test_the_published_table_has_a_row_per_query_and_pool(measured):
     (first, *_), figures = measured[0].values(), measured[1]["a"]
     assert first.schema.equals(SCHEMA)
+    assert figures_version(first.schema.metadata) == FIGURES_VERSION
     rows = first.to_pylist()
     assert len({(row["query_id"], row["setting"], row["passage_lang"]) for row in rows}) == len(rows)
     for setting in ("mono", "cross", "multi"):

@@ -1,5 +1,7 @@
 """Verdicts on planted truths: arms that lead, do not, or may."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from xlstance.evaluation.claims import clean_training, judge
 from xlstance.evaluation.evidence import gather_evidence
 from xlstance.evaluation.per_query import SCHEMA
+from xlstance.evaluation.protocols import TOPICAL
 from xlstance.evaluation.results import ArmResult, caution, make_results
 from xlstance.evaluation.settings import EvaluationSettings
 
@@ -65,9 +68,10 @@ def tables(leads, noise=0.01, seed=0):
     return made
 
 
-def verdicts(leads, arms, roles=None, **options):
+def verdicts(leads, arms, roles=None, stance_trained=None, **options):
     roles = roles or {"xquad-r": "test"}
-    found = gather_evidence({name: tables(leads, **options) for name in roles}, arms, roles, SETTINGS, leakage={})
+    made = {name: tables(leads, **options) for name in roles}
+    found = gather_evidence(made, arms, roles, SETTINGS, leakage={}, stance_trained=stance_trained)
     return {(claim["benchmark"], claim["arm"], claim["name"]): claim for claim in found["claims"]}
 
 
@@ -75,8 +79,8 @@ THREE = [arm("mono"), arm("xy"), arm("hybrid")]
 
 
 def test_a_hybrid_that_leads_everywhere_is_supported_everywhere():
-    lead = {"mono": 0.02, "cross": 0.05, "multi": 0.05, "distance": -50}
-    found = verdicts({"mono": {}, "xy": {}, "hybrid": lead}, THREE)
+    lead = {"mono": 0.07, "cross": 0.05, "multi": 0.05, "distance": -50}
+    found = verdicts({"mono": {"mono": 0.05}, "xy": {}, "hybrid": lead}, THREE)
     assert {name: claim["verdict"] for (_, _, name), claim in found.items()} == {
         "best-multilingual": "supported",
         "better-than-both": "supported",
@@ -107,6 +111,24 @@ def test_a_claim_of_many_parts_fails_with_one():
     assert claims["lower-rank-distance"]["verdict"] == "not supported"
 
 
+def test_less_bias_takes_a_diagonal_gap_nearer_to_zero():
+    """An arm that prefers other languages as much as the baseline prefers its own has no less bias."""
+    distance = {"distance": -50}
+    lean = {"mono": 0.1}  # X-X-mono's gap is .1
+    for lead, expected in (
+        ({"mono": 0.02}, "supported"),
+        ({"cross": 0.02}, "supported"),
+        ({"cross": 0.2}, "not supported"),
+    ):
+        leads = {"mono": lean, "xy": {}, "hybrid": lead | distance}
+        claims = {name: claim for (_, _, name), claim in verdicts(leads, THREE).items()}
+        assert claims["lower-rank-distance"]["verdict"] == "supported"
+        assert claims["less-language-bias"]["verdict"] == expected
+        (gap,) = [part for part in claims["less-language-bias"]["parts"] if part["figure"] == "diagonal_gap"]
+        size = abs(lead.get("mono", 0) - lead.get("cross", 0))
+        assert gap["lead"] == pytest.approx(0.1 - size, abs=0.01)
+
+
 def test_a_lower_rank_distance_alone_is_not_less_bias():
     lead = {"mono": 0.05, "cross": 0.0, "multi": 0.05, "distance": -50}
     claims = {name: claim for (_, _, name), claim in verdicts({"mono": {}, "xy": {}, "hybrid": lead}, THREE).items()}
@@ -135,6 +157,42 @@ def test_arms_of_other_augmentation_and_other_hybrids_are_no_rivals():
     found = verdicts(leads, arms)
     assert [p["other"] for p in found["xquad-r", "hybrid", "best-multilingual"]["parts"]] == ["mono", "xy"]
     assert not [key for key in found if key[1] == "hybrid+"]  # nothing to compare it with
+
+
+def stance(made):
+    """The same arm, scored on stance retrieval."""
+    return replace(made, benchmarks={"xl-stance": {"protocols": {TOPICAL.name: {}}}})
+
+
+@pytest.mark.parametrize(("lead", "verdict"), [(0.05, "supported"), (0.0, "inconclusive"), (-0.05, "not supported")])
+def test_what_augmentation_is_worth_is_asked_zero_shot_on_stances(lead, verdict):
+    arms = [stance(arm("hybrid")), stance(arm("hybrid+", "hybrid", ["stance-mono"])), stance(arm("mono"))]
+    leads = {"hybrid": {}, "hybrid+": {"multi": lead}, "mono": {"multi": 0.3}}
+    found = verdicts(leads, arms, {"xl-stance": "test"}, stance_trained=())
+    claim = found["xl-stance", "hybrid+", "augmentation-helps"]
+    assert (claim["verdict"], [part["other"] for part in claim["parts"]]) == (verdict, ["hybrid"])
+    assert ("xl-stance", "hybrid", "augmentation-helps") not in found
+
+
+def test_no_word_of_zero_shot_where_stance_data_trained_or_nobody_knows():
+    plain, more = stance(arm("hybrid")), stance(arm("hybrid+", "hybrid", ["x"]))
+    other = replace(more, sampler={"kind": "hybrid", "alpha": 0.3})
+    leads = {"hybrid": {}, "hybrid+": {"multi": 0.1}}
+    for arms, seen in (
+        ([plain, more], None),
+        ([plain, more], {"hybrid+"}),
+        ([plain, more], {"hybrid"}),
+        ([plain, other], ()),  # another sampler: that is no matter of augmentation alone
+        ([arm("hybrid"), arm("hybrid+", "hybrid", ["x"])], ()),  # no stance retrieval
+    ):
+        found = verdicts(leads, arms, {"xl-stance": "test"}, stance_trained=seen)
+        assert not [key for key in found if key[2] == "augmentation-helps"]
+
+
+def test_the_order_of_augmentations_is_no_difference():
+    arms = [arm("mono", augmentation=["a", "b"]), arm("xy", augmentation=["b", "a"]), arm("hybrid", None, ["b", "a"])]
+    best = verdicts({"mono": {}, "xy": {}, "hybrid": {}}, arms)["xquad-r", "hybrid", "best-multilingual"]
+    assert [part["other"] for part in best["parts"]] == ["mono", "xy"]
 
 
 def test_development_sets_are_kept_apart():

@@ -8,7 +8,7 @@ from xlstance.augmentation.stage import Augmentation
 from xlstance.augmentation.switching.code_switching import CodeSwitching
 from xlstance.corpora.registry import BenchmarkSource, Source
 from xlstance.encoders import EncoderSettings
-from xlstance.experiment import evaluation
+from xlstance.experiment import contenders, evaluation
 from xlstance.experiment.settings import Arm, ExperimentSettings
 from xlstance.storage import Folder
 from xlstance.training.run import SUMMARY, TrainingRun
@@ -64,7 +64,7 @@ def test_models_encode_with_the_precision_of_the_settings(monkeypatch, tmp_path)
         taken.extend(encodings)
         raise InterruptedError
 
-    monkeypatch.setattr(evaluation, "encode_all", encode)
+    monkeypatch.setattr(contenders, "encode_all", encode)
     with pytest.raises(InterruptedError):
         evaluation.measure_arms(settings, Folder(tmp_path), {"test": Folder(tmp_path / "t")}, {"as-it-is-0": run})
     assert [(e.kind, e.encoder) for e in taken] == [

@@ -103,7 +103,8 @@ def vectors_of(output: Path, run: str, kind: str, ids) -> np.ndarray:
 
 def test_results_have_their_schema(results):
     assert set(results) == {
-        *("schema", "settings", "leakage", "significance", "claims", "looks", "code_version", "machine", "arms")
+        *("schema", "settings", "leakage", "significance", "claims", "looks", "code_version", "machine", "arms"),
+        *("examples", "provenance"),
     }
     assert results["schema"] == 1
     assert results["settings"]["miniature"]["languages"] == 3
@@ -244,7 +245,8 @@ def average_precision(hits):
 
 def test_exact_search_agrees_with_the_exact_ranks(output, results, tables):
     for arm in results["arms"]:
-        assert arm["benchmarks"]["miniature"]["search"] == {"index": "Flat", "top_k": 20, "agreement@10": 1.0}
+        found = arm["benchmarks"]["miniature"]["search"]
+        assert found == {"index": "Flat", "top_k": 20, "agreement@10": 1.0, "overlap@100": None}  # a run of 20
         run = read_table(Folder(output / "runs" / f"{arm['name']}-0" / "miniature"), "runs")
         assert run.num_rows == tables["queries"].num_rows * 20
 
@@ -262,13 +264,16 @@ def test_a_second_run_does_no_work_again(output, results, monkeypatch):
     monkeypatch.setattr("xlstance.experiment.data.train_vocabulary", refuse)
     before = files_of(output)
     cards = {name: (output / name).read_text() for name in before if name.endswith("README.md")}
+    drawn = {name: (output / name).read_bytes() for name in before if re.search(r"\.(md|tex|svg|png|pdf|yaml)$", name)}
     again = json.loads(json.dumps(run_experiment(settings_for(output))))
     assert again == {**results, "code_version": again["code_version"]}  # the checkout may have changed meanwhile
-    rewritten = {"results.json", "report.html", "metrics.jsonl", "events.jsonl"}
+    rewritten = {"results.json", "report.html", "metrics.jsonl", "events.jsonl", "reproduce.yaml"}
+    rewritten |= {name for name in before if re.fullmatch(r"(tables|figures)/[^/]+\.(md|tex|svg|png|pdf)", name)}
     after = files_of(output)
     changed = {name for name in after if after[name] != before.get(name)}
     assert {name for name in changed if "lexicons" not in name and not name.endswith("README.md")} <= rewritten
     assert {name: (output / name).read_text() for name in cards} == cards
+    assert {name: (output / name).read_bytes() for name in drawn} == drawn
     assert json.loads((output / "results.json").read_text()) == again
 
 

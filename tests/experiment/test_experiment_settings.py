@@ -20,6 +20,7 @@ from xlstance.training.settings import TrainingSettings
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "jobs" / "configs").glob("*.yaml"))
 WORLD = Source(name="world", format="miniature", split="train")
 MINIATURE = BenchmarkSource(name="miniature", format="miniature")
+XQUAD = BenchmarkSource(name="xquad-r", format="lareqa", path="x")
 HYBRID = Arm(name="hybrid", sampler="hybrid")
 AS_IT_IS = Arm(name="as-it-is", sampler="none")
 
@@ -94,6 +95,12 @@ def test_the_untouched_encoder_is_an_arm_once(changes, untouched, added):
             "start.lexicons names 'muse'",
         ),
         ({"encoder": PRETRAINED, "arms": [Arm(name="untouched", sampler="x-y")]}, "arm untouched: .* has this name"),
+        ({"baselines": ["bm25", "bm25"]}, "baselines names bm25 twice"),
+        ({"baselines": ["bm25"], "arms": [Arm(name="bm25", sampler="x-y")]}, "arm bm25: a baseline has this name"),
+        ({"baselines": ["merged-normalised"]}, "merged-normalised merges .*; name a pretrained one in encoder.model"),
+        ({"baselines": ["merged-round-robin"], "encoder": PRETRAINED}, "lists of the untouched encoder; add untouched"),
+        ({"baselines": ["translate-test"], "benchmarks": [XQUAD]}, "translate-test needs dictionaries"),
+        ({"baselines": ["translate-test"], "lexicons": ["en-de.tsv"]}, "lexicon 'en-de.tsv' lacks {lang}"),
         (
             {"augmentations": [Augmentation(of=["later"], pairing=Pairing(name="later"))]},
             "augmentation later: of names 'later'",
@@ -104,6 +111,20 @@ def test_what_does_not_fit_is_refused_in_one_line(changes, message):
     with pytest.raises(SettingsError, match=message) as caught:
         settings(**changes)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "once"),
+    [
+        ({}, set()),
+        ({"baselines": ["bm25", "translate-test"]}, {"bm25", "translate-test"}),
+        ({"encoder": PRETRAINED}, {"untouched"}),
+        ({"encoder": PRETRAINED, "arms": [AS_IT_IS], "baselines": ["untouched", "bm25"]}, {"bm25"}),
+        ({"encoder": PRETRAINED, "arms": [AS_IT_IS], "baselines": ["merged-normalised"]}, {"merged-normalised"}),
+    ],
+)
+def test_a_baseline_is_measured_once_for_all_seeds(changes, once):
+    assert settings(**{"seeds": [3, 1], **changes}).measured_once == once
 
 
 @pytest.mark.parametrize("name", ["arms", "benchmarks"])

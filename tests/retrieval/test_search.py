@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 
 from xlstance.errors import SettingsError
-from xlstance.retrieval.search import build_index, search
-from xlstance.tables import SCHEMAS
+from xlstance.retrieval.search import build_index, overlap, search
+from xlstance.tables import SCHEMAS, make_table
 
 
 def unit_vectors(count: int, seed: int, dimension: int = 16) -> npt.NDArray[np.float32]:
@@ -87,3 +87,25 @@ def test_an_index_that_cannot_be_built_is_a_user_s_mistake(factory: str, count: 
 def test_no_passages_asked_for() -> None:
     with pytest.raises(SettingsError, match="top_k is 0; it must be at least 1"):
         search(faiss.IndexFlatIP(16), ids("q", 7), QUERIES, ids("p", 0), 0)
+
+
+def lists(rows: list[tuple[str, str, int]]) -> pa.Table:
+    queries, passages, ranks = zip(*rows, strict=True)
+    return make_table("runs", {"query_id": queries, "passage_id": passages, "rank": ranks, "score": [0.0] * len(rows)})
+
+
+def test_overlap_is_the_share_of_the_exact_lists() -> None:
+    names = pa.chunked_array([["p0", "p1", "p2", "p3"]]), pa.chunked_array([["a", "b"]])
+    exact = np.array([[2, 0], [1, 3]])
+    run = lists([("a", "p0", 1), ("a", "p2", 2), ("b", "p0", 1), ("b", "p1", 2), ("b", "p3", 3)])
+    assert (
+        overlap(run, exact, names[1], names[0]) == 0.75
+    )  # order within the lists is none of it, nor is what comes later
+    assert overlap(run.slice(2), exact, names[1], names[0]) == 0.25  # a query without a list found nothing
+
+
+def test_overlap_of_an_exact_index_is_whole() -> None:
+    exact = np.argsort(-(QUERIES.astype(np.float64) @ PASSAGES.T.astype(np.float64)), axis=1)[:, :100]
+    names = pa.chunked_array([ids("q", 7)]), pa.chunked_array([ids("p", 300)])
+    assert overlap(run("Flat", 100), exact, *names) == 1.0
+    assert overlap(run("PQ4x4", 100), exact, *names) < 1.0

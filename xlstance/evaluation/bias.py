@@ -65,8 +65,8 @@ def diagonal_gap(heat_map: pd.DataFrame) -> float | None:
     """Mean of the diagonal minus mean of the rest of a heat map: what a shared language is worth.
 
     Only the languages that are both query and passage language take part, so that both means are over the same ones.
-    From -1 to 1; 0 is no bias, and above 0 a shared language helps. A heat map as of LAReQA (arXiv 2004.05484),
-    put into one number.
+    From -1 to 1; 0 is no bias, above 0 a shared language helps, below 0 it hinders. A heat map as of LAReQA
+    (arXiv 2004.05484), put into one number.
 
     Args:
         heat_map: mean average precision of one-target pools, query languages by passage languages; NaN where empty.

@@ -1,4 +1,4 @@
-"""The claims of hybrid batch training, held against a run's own figures by one rule.
+"""The claims of hybrid batch training, and the question of this project, held against figures by one rule.
 
 A part of a claim is a difference between two arms, turned so that more is better. It is supported if the corrected
 interval lies above 0; not supported if nothing in that interval is a lead that counts, above the margin; else
@@ -8,19 +8,22 @@ acceptance sampling, Technometrics 1982), and its p-value is the largest. The le
 are checked on test sets, and among those on development sets: figures that something was chosen by prove nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from xlstance.evaluation.comparisons import Comparison, Resampled
 from xlstance.evaluation.looks import Role
+from xlstance.evaluation.protocols import STANCE, TOPICAL
 from xlstance.evaluation.results import DIAGONAL_GAP, MAPS, RANK_DISTANCE, ArmResult, Column
-from xlstance.evaluation.significance import Comparison, Resampled
 
 Verdict = Literal["supported", "not supported", "inconclusive"]
 
 _TINY = 1e-12
 COLUMNS = (*MAPS, RANK_DISTANCE, DIAGONAL_GAP)
 """The figures that claims are about."""
+CLEAN_TRAINING = "no-evaluation-data"
+"""The claim about a run's data and not its figures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +35,15 @@ class _Statement:
         text: what is claimed of ``{arm}``.
         columns: the figures in which it must be better.
         against: samplers of the arms that it must be better than; empty: all that are not hybrid.
+        of_augmentation: whether it is about augmentation: an augmented arm must be better than those of the same
+            sampler without any, zero-shot in stance retrieval.
     """
 
     name: str
     text: str
     columns: tuple[Column, ...]
     against: tuple[str, ...] = ()
+    of_augmentation: bool = False
 
 
 _STATEMENTS = (
@@ -57,9 +63,16 @@ _STATEMENTS = (
     # Rank distance falls whenever mAP rises, so less bias takes a second figure of another make.
     _Statement(
         name="less-language-bias",
-        text="{arm} has less language bias than X-X-mono: rank distance and diagonal gap are both lower",
+        text="{arm} has less language bias than X-X-mono: its rank distance is lower, its diagonal gap nearer to 0",
         columns=(RANK_DISTANCE, DIAGONAL_GAP),
         against=("x-x-mono",),
+    ),
+    _Statement(
+        name="augmentation-helps",
+        text="{arm} is better than hybrid batch training without augmentation in zero-shot multilingual retrieval of "
+        "stances",
+        columns=MAPS[2:],
+        of_augmentation=True,
     ),
 )
 
@@ -119,26 +132,38 @@ class Claim:
 
 
 def check_claims(
-    resampled: Mapping[str, Resampled], arms: Sequence[ArmResult], roles: Mapping[str, Role]
+    resampled: Mapping[str, Resampled],
+    arms: Sequence[ArmResult],
+    roles: Mapping[str, Role],
+    stance_trained: Collection[str] | None = None,
 ) -> list[Claim]:
     """Checks every claim on every hybrid arm and benchmark that has the data for it.
 
-    An arm is compared with those of the same augmentation, and with the untouched encoder.
+    An arm is compared with those of the same augmentations, and with the untouched encoder; what its augmentations are
+    worth is asked against the same sampler without them.
 
     Args:
         resampled: the draws by benchmark, with ``COLUMNS`` among their figures.
         arms: what was trained; their seeds may repeat.
         roles: whether a benchmark is a test set.
+        stance_trained: the arms that are not zero-shot in stance retrieval, from ``zero_shot.arms_with_stance_data``;
+            None if that is not known: nothing is then said of zero-shot retrieval.
     """
     asked = []
     for benchmark, draws in resampled.items():
         scored = list({arm.name: arm for arm in arms if arm.name in draws.arms}.values())
+        zero_shot = [
+            arm
+            for arm in scored
+            if stance_trained is not None and arm.name not in stance_trained and _is_of_stance(arm, benchmark)
+        ]
         asked += [
             (benchmark, statement, arm.name, others)
             for arm in scored
             if arm.sampler.get("kind") == "hybrid"
             for statement in _STATEMENTS
-            if (others := _others(statement, arm, scored)) and set(statement.columns) <= set(draws.columns)
+            if (others := _others(statement, arm, zero_shot if statement.of_augmentation else scored))
+            and set(statement.columns) <= set(draws.columns)
         ]
     together = {role: sum(roles[benchmark] == role for benchmark, *_ in asked) for role in roles.values()}
     return [
@@ -147,12 +172,20 @@ def check_claims(
     ]
 
 
+def _is_of_stance(arm: ArmResult, benchmark: str) -> bool:
+    return not {TOPICAL.name, STANCE.name}.isdisjoint(arm.benchmarks.get(benchmark, {}).get("protocols", ()))
+
+
 def _others(statement: _Statement, arm: ArmResult, arms: Sequence[ArmResult]) -> list[str]:
     """The arms that a statement compares with; none if one of the samplers that it names is not there."""
+    if statement.of_augmentation:
+        if not arm.augmentation or arm.name not in {other.name for other in arms}:
+            return []
+        return [other.name for other in arms if not other.augmentation and dict(other.sampler) == dict(arm.sampler)]
     matched = [
         (other.sampler.get("kind", "none"), other.name)
         for other in arms
-        if list(other.augmentation) == list(arm.augmentation) or not other.sampler
+        if set(other.augmentation) == set(arm.augmentation) or not other.sampler
     ]
     if not statement.against:
         return [name for kind, name in matched if kind != "hybrid"]
@@ -197,7 +230,7 @@ def _check(
 
 
 def _part(comparison: Comparison, column: Column, margin: float) -> Part:
-    sign = 1 if column.higher_is_better else -1
+    sign = column.sign
     low, high = sorted((sign * comparison.low_corrected, sign * comparison.high_corrected))
     # The margin is one of mAP, which rank distance is not measured in.
     return Part(
@@ -251,7 +284,7 @@ def clean_training(leakage: Mapping[str, Any], unaudited: Sequence[str] = ()) ->
     elif leaking:
         why = f"{leaking:,} of {rows:,} pairs held what a benchmark holds, and were left out"
     return Claim(
-        name="no-evaluation-data",
+        name=CLEAN_TRAINING,
         text="No fine-tuning text, vocabulary, lexicon or alignment statistic comes from an evaluation set",
         verdict=verdict,
         why=why,

@@ -53,17 +53,20 @@ def note_look(root: Folder, benchmark: str, benchmark_stamp: str, model: str, mo
         folder.write(name, json.dumps({"benchmark": benchmark, "model": model}).encode())
 
 
-def count_looks(root: Folder, roles: Mapping[str, Role]) -> dict[str, dict[str, Any]]:
+def count_looks(root: Folder, roles: Mapping[str, Role], *more: Folder) -> dict[str, dict[str, Any]]:
     """How many models were ever scored on each benchmark.
 
     Args:
         root: where ``note_look`` noted them.
         roles: whether a benchmark is a test set.
+        more: further roots; what was noted in several counts once.
 
     Returns:
         By benchmark its ``role`` and the number of ``models``.
     """
-    folder = root / LOOKS
-    found = folder.filesystem.get_file_info(pafs.FileSelector(folder.path, allow_not_found=True))
-    names = [info.base_name.removesuffix(".json").rpartition(".")[0] for info in found]
+    found = set[str]()
+    for folder in (one / LOOKS for one in (root, *more)):
+        files = folder.filesystem.get_file_info(pafs.FileSelector(folder.path, allow_not_found=True))
+        found.update(info.base_name for info in files)
+    names = [name.removesuffix(".json").rpartition(".")[0] for name in found]
     return {benchmark: {"role": role, "models": names.count(benchmark)} for benchmark, role in roles.items()}

@@ -1,6 +1,6 @@
 """The figures of every query in every pool, from which means are taken and differences between arms are tested."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -34,6 +34,12 @@ BIAS = (
 
 SCHEMA = SCHEMAS["query_figures"]
 """What is published of every query: the figures whose means tables show and tests compare."""
+
+FIGURES_VERSION = 1
+"""Which code the figures of a query come from. One more with every change after which the same vectors give another
+figure, or other rows or units: published figures of another version are stale, and are not compared with these."""
+
+_VERSION_KEY = b"xlstance.figures"
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,8 @@ def query_table(figures: FiguresByQuery, queries: pa.Table, units: Sequence[str]
 
     Returns:
         A row for each query and pool, in the columns of ``SCHEMA``: ``setting`` is ``mono``, ``cross`` or ``multi``,
-        ``passage_lang`` null in the last; a figure is null where the query has none.
+        ``passage_lang`` null in the last; a figure is null where the query has none. Its metadata hold
+        ``FIGURES_VERSION``, for ``figures_version``.
     """
     single = figures.one_target
     own = single["query_lang"] == single["passage_lang"]
@@ -125,8 +132,13 @@ def query_table(figures: FiguresByQuery, queries: pa.Table, units: Sequence[str]
             else pa.nulls(len(rows), field.type)
             for field in SCHEMA
         ],
-        schema=SCHEMA,
+        schema=SCHEMA.with_metadata({**(SCHEMA.metadata or {}), _VERSION_KEY: str(FIGURES_VERSION).encode()}),
     )
+
+
+def figures_version(metadata: Mapping[bytes, bytes]) -> int:
+    """The ``FIGURES_VERSION`` that a published table was made with; ``metadata`` are those of its file."""
+    return int(metadata.get(_VERSION_KEY, b"1"))
 
 
 def _measured(

@@ -105,7 +105,7 @@ def _draws(size: int, resamples: int, rng: np.random.Generator, rows: int) -> It
         yield np.bincount(drawn.ravel(), minlength=count * size).reshape(count, size).astype(np.float64)
 
 
-def randomisation(contributions: Floats, resamples: int, seed: int) -> Floats:
+def randomisation(contributions: Floats, resamples: int, seed: int, seen: Floats | None = None) -> Floats:
     """Two-sided p-values of differences, by exchanging the arms within units.
 
     If two arms are alike, each unit's difference might as well have the other sign. The p-value is the share of sign
@@ -117,29 +117,32 @@ def randomisation(contributions: Floats, resamples: int, seed: int) -> Floats:
         contributions: ``[tests, units]`` what each unit adds to each difference.
         resamples: number of random patterns.
         seed: of the patterns.
+        seen: ``[tests]`` how far from 0 a pattern's sum must be to count; None: as far as the differences seen.
 
     Returns:
         ``[tests]``, above 0.
     """
     tests, units = contributions.shape
-    seen = np.abs(contributions.sum(axis=1))
+    seen = np.abs(contributions.sum(axis=1)) if seen is None else seen
     least = seen - _EQUAL * np.abs(contributions).sum(axis=1)
     as_far = np.zeros(tests, np.int64)
     exact = units < 63 and 2**units <= resamples
-    patterns = _all_signs(units) if exact else _random_signs(units, resamples, np.random.default_rng([seed, 2]))
+    rows = _rows(max(units, tests))
+    rng = np.random.default_rng([seed, 2])
+    patterns = _all_signs(units, rows) if exact else _random_signs(units, resamples, rows, rng)
     for signs in patterns:
         as_far += (np.abs(signs @ contributions.T) >= least).sum(axis=0)
     p: Floats = as_far / 2**units if exact else (1 + as_far) / (1 + resamples)
     return p
 
 
-def _all_signs(units: int) -> Iterator[Floats]:
-    bits = np.arange(2**units)[:, None] >> np.arange(units) & 1
-    yield _signs(bits)
+def _all_signs(units: int, rows: int) -> Iterator[Floats]:
+    for start in range(0, 2**units, rows):
+        patterns = np.arange(start, min(start + rows, 2**units))
+        yield _signs(patterns[:, None] >> np.arange(units) & 1)
 
 
-def _random_signs(units: int, resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
-    rows = _rows(units)
+def _random_signs(units: int, resamples: int, rows: int, rng: np.random.Generator) -> Iterator[Floats]:
     for start in range(0, resamples, rows):
         yield _signs(rng.integers(0, 2, (min(rows, resamples - start), units)))
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import xlstance
 from xlstance.errors import DataError
@@ -44,14 +44,23 @@ class ArmResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A headline figure: where it stands in a benchmark's figures and how it is shown."""
+    """A headline figure: where it stands in a benchmark's figures, how it is shown, and where it is best."""
 
     title: str
     setting: str
     figure: str
     digits: int = 4
-    higher_is_better: bool = True
+    best: Literal["high", "low", "zero"] = "high"
     signed: bool = False
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better, else -1."""
+        return 1 if self.best == "high" else -1
+
+    def worth(self, value: float) -> float:
+        """The value turned so that more is better."""
+        return self.sign * (abs(value) if self.best == "zero" else value)
 
     def show(self, value: float | None) -> str:
         """The value as text, or a dash."""
@@ -59,8 +68,9 @@ class Column:
 
 
 MAPS = tuple(Column(title=f"{setting} mAP", setting=setting, figure="map") for setting in ("mono", "cross", "multi"))
-RANK_DISTANCE = Column(title="rank distance", setting="multi", figure="rank_distance", digits=1, higher_is_better=False)
-DIAGONAL_GAP = Column(title="diagonal gap", setting="multi", figure="diagonal_gap", higher_is_better=False)
+RANK_DISTANCE = Column(title="rank distance", setting="multi", figure="rank_distance", digits=1, best="low")
+# Above 0 a model favours the query's language, below 0 the others: both are bias.
+DIAGONAL_GAP = Column(title="diagonal gap", setting="multi", figure="diagonal_gap", best="zero")
 
 COLUMNS = (
     *MAPS,
@@ -193,11 +203,8 @@ def mean_figure(results: Mapping[str, Any], arm: str, benchmark: str, *path: str
 
 def best_arms(values: Mapping[str, float | None], column: Column) -> set[str]:
     """The arms whose value reads as the best of a column, as shown; none where fewer than two arms have a value."""
-    known = {arm: round(value, column.digits) for arm, value in values.items() if value is not None}
-    if len(known) < 2:
-        return set()
-    best = max(known.values()) if column.higher_is_better else min(known.values())
-    return {arm for arm, value in known.items() if value == best}
+    known = {arm: column.worth(round(value, column.digits)) for arm, value in values.items() if value is not None}
+    return {arm for arm, worth in known.items() if worth == max(known.values())} if len(known) > 1 else set()
 
 
 def caution(results: Mapping[str, Any]) -> str:

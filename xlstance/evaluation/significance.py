@@ -6,7 +6,7 @@ significant only if both tests say so, which makes its interval agree.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import combinations
 from typing import Any
 
@@ -16,14 +16,8 @@ import pandas as pd
 import pyarrow as pa
 
 from xlstance.errors import DataError
-from xlstance.evaluation.resampling import (
-    UnitSums,
-    bootstrap,
-    bootstrap_p,
-    holm,
-    percentile_interval,
-    randomisation,
-)
+from xlstance.evaluation.comparisons import Comparison, Resampled
+from xlstance.evaluation.resampling import UnitSums, bootstrap, holm, percentile_interval
 from xlstance.evaluation.results import DIAGONAL_GAP, Column
 from xlstance.evaluation.settings import EvaluationSettings
 
@@ -32,112 +26,6 @@ Run = tuple[str, int]
 """An arm's name and the seed that it was trained with."""
 
 _KEYS = ("query_id", "setting", "passage_lang", "unit")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """The difference between two arms in one figure.
-
-    Attributes:
-        setting: ``mono``, ``cross`` or ``multi``.
-        figure: its name in a benchmark's figures.
-        arm: the one arm.
-        other: the arm that it is compared with.
-        difference: mean over seeds of the arm's figure minus that of the other.
-        low: lower end of the difference's bootstrap interval.
-        high: upper end.
-        low_corrected: the same with (1 - confidence) shared out among all comparisons (Bonferroni), so that all
-            intervals hold together.
-        high_corrected: upper end.
-        effect: the difference over the standard deviation of the units' differences; None where that is 0.
-        p_randomisation: of exchanging the arms within units; the models are taken as they are.
-        p_bootstrap: of drawing units, and seeds where there are several.
-        p: the larger of the two.
-        p_holm: the same corrected for all comparisons of the benchmark.
-        better: the arm that is significantly better after correction; empty if that is not certain.
-    """
-
-    setting: str
-    figure: str
-    arm: str
-    other: str
-    difference: float
-    low: float
-    high: float
-    low_corrected: float
-    high_corrected: float
-    effect: float | None
-    p_randomisation: float
-    p_bootstrap: float
-    p: float
-    p_holm: float = 1.0
-    better: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resampled:
-    """The figures of a benchmark as they are and in every resample: what all its tests and intervals are read from.
-
-    Attributes:
-        columns: the figures; those that no query has are left out.
-        arms: names of the arms.
-        seeds: those of every arm.
-        units: number of units.
-        settings: of the draws.
-        values: ``[columns, arms]`` means over seeds.
-        draws: ``[columns, arms, resamples]``.
-        contributions: ``[columns, arms, units]`` what each unit adds to a value.
-    """
-
-    columns: tuple[Column, ...]
-    arms: tuple[str, ...]
-    seeds: tuple[int, ...]
-    units: int
-    settings: EvaluationSettings
-    values: Floats
-    draws: Floats
-    contributions: Floats
-
-    def compare(self, asked: Sequence[tuple[Column, str, str]], tests: int) -> list[Comparison]:
-        """Compares arms.
-
-        Args:
-            asked: (figure, arm, other arm).
-            tests: over how many tests the corrected intervals share out 1 - confidence.
-        """
-        places = [(self.columns.index(column), self.arms.index(a), self.arms.index(b)) for column, a, b in asked]
-        parts = np.array([self.contributions[c, a] - self.contributions[c, b] for c, a, b in places])
-        p_values = randomisation(parts.reshape(len(places), self.units), self.settings.resamples, self.settings.seed)
-        made = []
-        for (column, arm, other), (c, a, b), part, p_randomisation in zip(asked, places, parts, p_values, strict=True):
-            draws = self.draws[c, a] - self.draws[c, b]
-            low, high = percentile_interval(draws, self.settings.confidence)
-            wide = percentile_interval(draws, 1 - (1 - self.settings.confidence) / tests)
-            p_bootstrap = bootstrap_p(draws)
-            made.append(
-                Comparison(
-                    setting=column.setting,
-                    figure=column.figure,
-                    arm=arm,
-                    other=other,
-                    difference=float(self.values[c, a] - self.values[c, b]),
-                    low=low,
-                    high=high,
-                    low_corrected=wide[0],
-                    high_corrected=wide[1],
-                    effect=_effect(part),
-                    p_randomisation=float(p_randomisation),
-                    p_bootstrap=p_bootstrap,
-                    p=max(float(p_randomisation), p_bootstrap),
-                )
-            )
-        return made
-
-
-def _effect(part: Floats) -> float | None:
-    """The mean over units of their differences, each as if all units were like it, over its standard deviation."""
-    spread = part.std(ddof=1) * len(part)
-    return float(part.sum() / spread) if spread > 0 else None
 
 
 def resample(
@@ -246,11 +134,11 @@ def significance(resampled: Resampled) -> dict[str, Any]:
     level = 1 - settings.confidence
     pairs = list(combinations(resampled.arms, 2))
     asked = [(column, arm, other) for column in resampled.columns for arm, other in pairs]
-    made = resampled.compare(asked, len(asked)) if asked else []
+    made = resampled.compare(asked, len(asked))
     corrected = holm([comparison.p for comparison in made])
     comparisons = []
     for (column, _, _), comparison, p_holm in zip(asked, made, corrected, strict=True):
-        ahead = (comparison.difference > 0) == column.higher_is_better
+        ahead = column.sign * comparison.difference > 0
         better = (comparison.arm if ahead else comparison.other) if p_holm < level else ""
         comparisons.append(replace(comparison, p_holm=p_holm, better=better))
     return {
@@ -275,8 +163,8 @@ def _leaders(resampled: Resampled, comparisons: Sequence[Comparison], level: flo
     if len(resampled.arms) < 2:
         return []
     arms, tested = [], []
-    for column, values in zip(resampled.columns, resampled.values, strict=True):
-        arm = resampled.arms[int(np.argmax(values if column.higher_is_better else -values))]
+    for column in resampled.columns:
+        arm = resampled.leader(column)
         against = [
             comparison.p
             for comparison in comparisons

@@ -27,7 +27,7 @@ def units_of(
         given: units by query group, from a benchmark that knows better; a group not in it is a unit by itself.
 
     Returns:
-        ``[Q]`` units, each named by the smallest query group in it.
+        ``[Q]`` units: as given, else each named by the smallest query group in it.
     """
     groups = queries["group_id"].to_pylist()
     if given is not None:

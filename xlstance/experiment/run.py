@@ -4,20 +4,24 @@ import dataclasses
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from xlstance.errors import StorageError
-from xlstance.evaluation.console import format_table
-from xlstance.evaluation.report import render_report
 from xlstance.evaluation.results import write_results
 from xlstance.experiment.cards import write_cards
 from xlstance.experiment.corpora import publish_benchmarks, publish_corpora
 from xlstance.experiment.data import Prepared, prepare_training
+from xlstance.experiment.disk import keep_models, on_disk
 from xlstance.experiment.evaluation import conclude, measure_arms
+from xlstance.experiment.examples import augmentation_examples
 from xlstance.experiment.progress import follow
+from xlstance.experiment.provenance import provenance, write_settings
 from xlstance.experiment.settings import ExperimentSettings
+from xlstance.files import write_whole
+from xlstance.report.console import format_table
+from xlstance.report.files import REPORT, write_report
 from xlstance.session import ray_session
 from xlstance.storage import Folder
 from xlstance.training.distributed import fit
@@ -27,6 +31,7 @@ from xlstance.training_data import TrainingData
 
 RUNS = "training-runs.json"
 _SETTINGS = "settings.json"
+_EVENTS = "events.jsonl"
 
 
 def run_experiment(settings: ExperimentSettings) -> dict[str, Any]:
@@ -37,7 +42,7 @@ def run_experiment(settings: ExperimentSettings) -> dict[str, Any]:
     """
     settings.need("arms", "benchmarks")
     root = _open_root(settings)
-    with ray_session(_cpus(settings)):
+    with _session(settings):
         with _stage(root, "corpora"):
             benchmarks = publish_benchmarks(settings, root)
             data = publish_corpora(settings, root, benchmarks)
@@ -47,11 +52,15 @@ def run_experiment(settings: ExperimentSettings) -> dict[str, Any]:
             arms = measure_arms(settings, root, benchmarks, runs)
     with _stage(root, "significance"):
         results = conclude(settings, root, arms)
+    results["examples"] = augmentation_examples(settings, data)
+    results["provenance"] = provenance(settings, root, benchmarks, data)
     write_results(root, results)
+    write_settings(settings, root)
     write_cards(settings, results, runs, data)
+    keep_models(root, runs.values())
     metrics = [json.loads(line) for line in _gather_metrics(root, list(runs.values())).splitlines()]
-    root.write("report.html", render_report(results, metrics).encode())
-    print(f"\n{format_table(results)}\n\nreport: {root}/report.html")
+    write_report(root, results, metrics)
+    print(f"\n{format_table(results)}\n\nreport: {root}/{REPORT}")
     return results
 
 
@@ -59,7 +68,7 @@ def run_augmentation(settings: ExperimentSettings) -> None:
     """Reads the corpora and publishes the augmented pairs, in an experiment's folder too: beside its own tables."""
     root = Folder(settings.output)
     root.make()
-    with ray_session(_cpus(settings)), _stage(root, "corpora"):
+    with _session(settings), _stage(root, "corpora"):
         for data in publish_corpora(settings, root, publish_benchmarks(settings, root)).values():
             print(f"{data.name}: {data.rows} pairs in {data.pairs}")
 
@@ -68,31 +77,34 @@ def run_preparation(settings: ExperimentSettings) -> Path:
     """Makes all that training reads, and the list of runs that ``torchrun jobs/train.py`` takes."""
     settings.need("arms")
     root = _open_root(settings)
-    with ray_session(_cpus(settings)), _stage(root, "corpora"):
+    with _session(settings), _stage(root, "corpora"):
         data = publish_corpora(settings, root, publish_benchmarks(settings, root))
         _claim_root(settings, root)
     with _stage(root, "preparation"):
         runs = _plan_runs(settings, root, prepare_training(settings, root, data))
     content = [dataclasses.asdict(run) for run in runs.values()]
-    (root.local / RUNS).write_text(json.dumps(content, indent=1))
-    return root.local / RUNS
+    write_whole(on_disk(settings, root) / RUNS, json.dumps(content, indent=1))
+    return on_disk(settings, root) / RUNS
 
 
 def run_training(settings: ExperimentSettings) -> None:
     """Trains every arm, without evaluating it."""
     settings.need("arms")
     root = _open_root(settings)
-    with ray_session(_cpus(settings)):
+    with _session(settings):
         with _stage(root, "corpora"):
             data = publish_corpora(settings, root, publish_benchmarks(settings, root))
             _claim_root(settings, root)
-        for run in _train(settings, root, data).values():
+        runs = _train(settings, root, data)
+        keep_models(root, runs.values())
+        for run in runs.values():
             print(f"{run.name}: {run.output}")
 
 
-def _cpus(settings: ExperimentSettings) -> int:
+def _session(settings: ExperimentSettings) -> AbstractContextManager[None]:
     cluster = settings.cluster
-    return max(cluster.workers * cluster.cpus_per_worker, cluster.stream_workers)
+    cpus = max(cluster.workers * cluster.cpus_per_worker, cluster.stream_workers)
+    return ray_session(cpus, cluster.cpu_nodes, cluster.gpu_nodes)
 
 
 def _open_root(settings: ExperimentSettings) -> Folder:
@@ -145,12 +157,12 @@ def _stage(root: Folder, name: str) -> Iterator[None]:
             "started": round(started, 3),
             "seconds": round(time.monotonic() - began, 3),
         }
-        with (root.local / "events.jsonl").open("a") as file:
-            file.write(json.dumps(event) + "\n")
+        before = root.read(_EVENTS) if root.exists(_EVENTS) else b""  # in a bucket nothing can be added to a file
+        root.write(_EVENTS, before + json.dumps(event).encode() + b"\n")
 
 
 def _plan_runs(settings: ExperimentSettings, root: Folder, prepared: Prepared) -> dict[str, TrainingRun]:
-    models = root.local / "models"
+    models = on_disk(settings, root) / "models"
     runs = [
         TrainingRun(
             arm=arm.name,
@@ -177,7 +189,7 @@ def _train(settings: ExperimentSettings, root: Folder, data: dict[str, TrainingD
     with _stage(root, "training"), follow(list(runs.values())):
         fit(
             list(runs.values()),
-            root.local / "ray",
+            on_disk(settings, root) / "ray",
             workers=cluster.workers,
             cpus_per_worker=cluster.cpus_per_worker,
             gpus_per_worker=cluster.gpus_per_worker,

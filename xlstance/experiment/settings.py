@@ -1,7 +1,7 @@
 """Settings of an experiment: what is compared, on which data, and on which machines."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -12,10 +12,13 @@ from xlstance.encoders import EncoderSettings
 from xlstance.errors import SettingsError
 from xlstance.evaluation.settings import EvaluationSettings
 from xlstance.experiment.audit import OnLeakage
+from xlstance.retrieval.merging import Merge
 from xlstance.training.settings import TrainingSettings
 
-Baseline = Literal["untouched"]
+Baseline = Literal["untouched", "bm25", "translate-test", "merged-round-robin", "merged-normalised"]
 UNTOUCHED: Baseline = "untouched"
+MERGED: Mapping[Baseline, Merge] = {"merged-round-robin": "round-robin", "merged-normalised": "normalised"}
+BUILT_IN = "miniature"  # in place of a lexicon's path
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
@@ -112,8 +115,12 @@ class ClusterSettings:
         gpus_per_worker: GPUs of a training worker.
         stream_workers: workers of the streaming stages (augmentation, encoding).
         stream_gpus: GPUs of an encoding worker.
+        cpu_nodes: labels of the nodes that workers without a GPU go to, as ``{xlstance-pool: cpu}``; empty: any node.
+        gpu_nodes: labels of the nodes that workers with a GPU go to.
         shards: files per table, the units of the streaming stages' work.
         node_folder: folder on each node's own disk that training copies its store to; empty: it is read in place.
+        shared_folder: folder on a disk that every node sees, for models in the making and their checkpoints where the
+            output lies in a bucket; finished models are copied there.
         wait_seconds: how long training waits for its workers' processors, at the start and after a node is lost; time
             enough for an autoscaler to add nodes.
     """
@@ -123,8 +130,11 @@ class ClusterSettings:
     gpus_per_worker: int = 0
     stream_workers: int = 2
     stream_gpus: float = 0
+    cpu_nodes: dict[str, str] = field(default_factory=dict)
+    gpu_nodes: dict[str, str] = field(default_factory=dict)
     shards: int = 4
     node_folder: str = ""
+    shared_folder: str = ""
     wait_seconds: float = 300
 
     def __post_init__(self) -> None:
@@ -145,7 +155,8 @@ class ExperimentSettings:
         sources: pairs to read.
         augmentations: ways to make more pairs, in order; ``--recipe`` gives ready ones.
         languages: that augmentations go into which name none themselves.
-        lexicons: paths of the lexicons of augmentations which name none themselves, as of ``code_switching``.
+        lexicons: paths of the lexicons of augmentations which name none themselves, as of ``code_switching``, and of
+            the baseline ``translate-test``.
         development: names of the sources and augmentations that validate and never train.
         bitext: names of the sources that hold translations and not questions.
         benchmarks: what the encoders are measured on.
@@ -157,10 +168,12 @@ class ExperimentSettings:
         training: what all arms have in common.
         arms: what is compared.
         baselines: what stands in every table beside the arms: ``untouched``, the pretrained encoder as it is, unless it
-            is an arm already. An encoder from scratch has none.
+            is an arm already (an encoder from scratch has none); ``bm25``, by words; ``translate-test``, BM25 on
+            queries translated word by word with the ``lexicons``; ``merged-round-robin`` and ``merged-normalised``,
+            the untouched encoder's list for each language, merged for the pool of all.
         retrieval: encoding and search.
         evaluation: what counts, and how differences are tested.
-        cluster: what is asked of Ray; decides no figure but speed.
+        cluster: what is asked of Ray. Of it only ``shards``, which decides the order of rows, can change a figure.
     """
 
     output: str = "runs/experiment"
@@ -206,6 +219,7 @@ class ExperimentSettings:
             raise SettingsError(
                 f"arm {UNTOUCHED}: the pretrained encoder as it is has this name; rename it, or set baselines to []"
             )
+        self._check_baselines(names)
         for number, arm in enumerate(self.arms):
             _check_known(f"arm {arm.name}: sources", arm.sources, pairs)
             _check_known(f"arm {arm.name}: start (an earlier arm)", [arm.start] if arm.start else [], names[:number])
@@ -217,6 +231,25 @@ class ExperimentSettings:
                 )
             if settings.steps and not pairs:
                 raise SettingsError(f"arm {arm.name} is trained, but sources is empty")
+
+    def _check_baselines(self, arms: list[str]) -> None:
+        for baseline in self.baselines:
+            if self.baselines.count(baseline) > 1:
+                raise SettingsError(f"baselines names {baseline} twice")
+            if baseline != UNTOUCHED and baseline in arms:
+                raise SettingsError(f"arm {baseline}: a baseline has this name; rename the arm")
+            if baseline in MERGED and self.untouched is None:
+                raise SettingsError(
+                    f"baselines: {baseline} merges the lists of the untouched encoder; "
+                    + ("add untouched" if self.encoder.model else "name a pretrained one in encoder.model")
+                )
+        if "translate-test" in self.baselines:
+            invented = all(benchmark.format.startswith("miniature") for benchmark in self.benchmarks)
+            if not (self.lexicons or invented):
+                raise SettingsError("baselines: translate-test needs dictionaries, and lexicons is empty")
+            for path in self.lexicons:
+                if "{lang}" not in path and path != BUILT_IN:
+                    raise SettingsError(f"baselines: translate-test: lexicon {path!r} lacks {{lang}}")
 
     def need(self, *names: str) -> None:
         """Refuses settings in which one of the named is empty.
@@ -240,6 +273,12 @@ class ExperimentSettings:
     def added_baseline(self) -> Arm | None:
         """The untouched encoder, where it is none of the arms; it needs one run for all seeds."""
         return None if self.untouched in self.arms else self.untouched
+
+    @property
+    def measured_once(self) -> set[str]:
+        """Names of the baselines that have one row for all seeds."""
+        others = {str(baseline) for baseline in self.baselines if baseline != UNTOUCHED}
+        return others | ({UNTOUCHED} if self.added_baseline else set())
 
     def runs(self) -> Iterator[tuple[Arm, int]]:
         """Every (arm, seed), a seed's arms together and in order; an added baseline once, before them."""

@@ -1,1 +1,1 @@
-"""Retrieval: vectors to FAISS indexes, indexes to ranked lists."""
+"""Retrieval: vectors to FAISS indexes and ranked lists, words to scores, lists of several languages to one."""

@@ -1,4 +1,4 @@
-"""Search with FAISS: an index by factory string, built from published vectors, and the ranked lists it gives."""
+"""Search with FAISS: an index by factory string, the ranked lists it gives, and how far they are the exact ones."""
 
 import re
 
@@ -6,6 +6,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from xlstance.errors import SettingsError
 from xlstance.tables import make_table
@@ -70,3 +71,24 @@ def search(
             "score": scores.ravel()[found],
         },
     )
+
+
+def overlap(
+    run: pa.Table, exact: npt.NDArray[np.int64], query_ids: pa.ChunkedArray, passage_ids: pa.ChunkedArray
+) -> float:
+    """How much of the exact lists a run holds: the mean over queries of |first k of the run & first k exact| / k.
+
+    From 0 to 1; 1 for an exact index, up to passages that tie at the end of the list.
+
+    Args:
+        run: table ``runs``.
+        exact: ``[Q, k]`` rows of the passages, the first k by their exact scores.
+        query_ids: ``[Q]`` strings.
+        passage_ids: ``[N]`` strings, those that the rows of ``exact`` stand for.
+    """
+    count, k = exact.shape
+    first = run.filter(pc.less_equal(run["rank"], k))
+    rows = np.asarray(pc.index_in(first["query_id"], value_set=query_ids), np.int64)
+    found = rows * len(passage_ids) + np.asarray(pc.index_in(first["passage_id"], value_set=passage_ids), np.int64)
+    wanted = np.repeat(np.arange(count), k) * len(passage_ids) + exact.ravel()
+    return float(np.isin(wanted, found).mean())

@@ -18,6 +18,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2._internal.exceptions import InsufficientClusterResourcesError, WorkerGroupStartupTimeoutError
 
 from xlstance.errors import UserError
+from xlstance.placement import node_labels
 from xlstance.session import missing_resources, on_one_machine
 from xlstance.storage import fingerprint
 from xlstance.training.checkpoint import finished_steps
@@ -66,7 +67,10 @@ def fit(
             train_loop_config={"runs": [_absolute(run) for run in runs], "threads": int(cpus_per_worker) or 1},
             torch_config=TorchConfig(backend="nccl" if gpus_per_worker else "gloo"),
             scaling_config=ScalingConfig(
-                num_workers=workers, use_gpu=bool(gpus_per_worker), resources_per_worker=bundle
+                num_workers=workers,
+                use_gpu=bool(gpus_per_worker),
+                resources_per_worker=bundle,
+                label_selector=node_labels(gpus_per_worker) or None,
             ),
             run_config=RunConfig(
                 name=f"train-{fingerprint(list(runs), workers)}",

@@ -143,4 +143,12 @@ def stance_benchmark(settings: MiniatureSettings) -> Benchmark:
         queries=make_table("queries", columns(("query_id", "lang", "text", "group_id"), queries)),
         qrels=make_table("qrels", columns(("query_id", "passage_id", "gain"), qrels)),
         notes=(NOTE,),
+        # Both sides of an issue, in all languages, are asked about the same arguments.
+        info={
+            "units": {
+                f"{_SOURCE}-{number}-{side}": f"{_SOURCE}-{number}"
+                for number in range(settings.issues)
+                for side in SIDES
+            }
+        },
     )

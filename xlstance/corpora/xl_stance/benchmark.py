@@ -59,7 +59,7 @@ def stance_benchmark(collection: StanceCollection, settings: StanceTask) -> Benc
         Its tables. Query ids are ``{lang}/{question id}``, with ``/favour`` or ``/against`` behind in the stance task;
         passage ids are the comments' ids. A near-duplicate of a question counts as the question in the topical task;
         in the stance task, where it may ask the reverse, its comments leave the pool. A question with a near-duplicate
-        in another part is no query.
+        in another part is no query. Its ``info`` has ``units`` too: the question that each query group is about.
 
     Raises:
         DataError: if no question is left, or one is in a language without a template.
@@ -109,7 +109,12 @@ def stance_benchmark(collection: StanceCollection, settings: StanceTask) -> Benc
         queries=make_table("queries", {str(name): queries[name].tolist() for name in queries}),
         qrels=make_table("qrels", {str(name): qrels[name].tolist() for name in qrels}),
         notes=tuple(notes),
-        info={"relevant_from": SAME_SIDE if settings.task == "stance" else 1, "by_argument": collection.parallel},
+        info={
+            "relevant_from": SAME_SIDE if settings.task == "stance" else 1,
+            "by_argument": collection.parallel,
+            # A test draws a question again with all its languages and both sides.
+            "units": {group: group.partition("/")[0] for group in queries["group_id"]},
+        },
     )
 
 

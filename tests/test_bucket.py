@@ -1,0 +1,208 @@
+"""The production code against a real S3 protocol server on loopback: tables, resuming, two writers, credentials."""
+
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from functools import partial
+
+import boto3
+import pyarrow as pa
+import pytest
+from moto.server import ThreadedMotoServer
+
+from xlstance.errors import StorageError
+from xlstance.experiment.run import run_experiment
+from xlstance.experiment.settings import ExperimentSettings
+from xlstance.settings import make_parser, parse
+from xlstance.storage import (
+    Folder,
+    find_shard,
+    is_published,
+    publish,
+    read_manifest,
+    read_table,
+    write_shard,
+    write_table,
+)
+from xlstance.streams import Output, Shard, run_stream
+from xlstance.tables import make_table
+
+KEY, SECRET = "test-key-id", "test-s3cret-key"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    running.start()
+    host, port = running.get_host_and_port()
+    before = {name: os.environ.get(name) for name in (*CREDENTIALS, "AWS_ENDPOINT_URL", "AWS_EC2_METADATA_DISABLED")}
+    os.environ |= {**CREDENTIALS, "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_EC2_METADATA_DISABLED": "true"}
+    yield f"http://{host}:{port}"
+    running.stop()
+    for name, value in before.items():
+        os.environ.pop(name)
+        if value is not None:
+            os.environ[name] = value
+
+
+@pytest.fixture
+def bucket(server, request) -> str:
+    name = request.node.originalname.replace("_", "-")[:63].strip("-")
+    boto3.client("s3", endpoint_url=server).create_bucket(Bucket=name)
+    return f"s3://{name}/work"
+
+
+def passages(start: int, count: int) -> pa.Table:
+    ids = [f"p{number}" for number in range(start, start + count)]
+    return make_table(
+        "passages", {"passage_id": ids, "lang": ["de"] * count, "text": [f"text {i}" for i in ids], "group_id": ids}
+    )
+
+
+def test_a_table_comes_back_as_it_was_written(bucket):
+    folder = Folder(bucket) / "passages"
+    rows = passages(0, 100)
+    write_table(folder, "passages", rows, "stamp", shards=3)
+    assert is_published(folder, "stamp")
+    assert len(read_manifest(folder).files) == 3
+    assert read_table(folder, "passages").sort_by("passage_id").to_pylist() == rows.sort_by("passage_id").to_pylist()
+    with pytest.raises(StorageError, match="other settings or inputs"):
+        is_published(folder, "another")
+
+
+def test_nothing_is_read_before_the_manifest_is_written(bucket):
+    folder = Folder(bucket) / "passages"
+    receipt = write_shard(folder, "stamp.parquet", passages(0, 4), "stamp")
+    with pytest.raises(StorageError, match="holds no published table"):
+        read_table(folder, "passages")
+    publish(folder, "passages", "stamp", [receipt])
+    assert len(read_table(folder, "passages")) == 4
+
+
+def test_a_cut_file_is_no_shard(bucket):
+    folder = Folder(bucket) / "passages"
+    write_shard(folder, "stamp.parquet", passages(0, 40), "stamp")
+    folder.write("stamp.parquet", folder.read("stamp.parquet")[:-10])
+    assert find_shard(folder, "stamp.parquet", "stamp") is None
+
+
+def make_work(killed_at: int | None):
+    def work(payload):
+        if payload["start"] == killed_at:
+            raise KeyboardInterrupt
+        return {"passages": passages(payload["start"], 10)}
+
+    return work
+
+
+def shards(folder: Folder) -> list[Shard]:
+    return [
+        Shard(
+            stamp=f"stamp{start}",
+            payload={"start": start},
+            outputs={"passages": Output(folder=folder, table="passages")},
+        )
+        for start in range(0, 60, 10)
+    ]
+
+
+def run(folder: Folder, killed_at: int | None = None) -> None:
+    run_stream(partial(make_work, killed_at), shards(folder), {folder.uri: "all"}, label="test", workers=0)
+
+
+def test_a_killed_stage_goes_on_with_what_is_missing(bucket, server):
+    folder = Folder(bucket) / "passages"
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, killed_at=30)
+    assert not folder.exists("manifest.json")
+    client = boto3.client("s3", endpoint_url=server)
+    name = folder.path.partition("/")[0]
+
+    def written() -> dict:
+        entries = client.list_objects(Bucket=name)["Contents"]
+        return {entry["Key"]: entry["LastModified"] for entry in entries if entry["Key"].endswith(".parquet")}
+
+    before = written()
+    assert len(before) == 3
+    time.sleep(1)  # times are whole seconds
+    run(folder)
+    assert {key: written()[key] for key in before} == before  # they were not written again
+    assert len(read_table(folder, "passages")) == 60
+
+
+def _write(uri: str) -> None:
+    run(Folder(uri))
+
+
+def test_two_writers_at_once_leave_one_whole_table(bucket):
+    folder = Folder(bucket) / "passages"
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_write, args=(folder.uri,)) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert len(read_manifest(folder).files) == 6
+    assert read_table(folder, "passages")["passage_id"].to_pylist() == [f"p{number}" for number in range(60)]
+
+
+@pytest.mark.parametrize("place", ["s3://key:{}@bucket/x", "s3://bucket/x?access_key=key&secret_key={}"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(place):
+    with pytest.raises(StorageError, match="holds a password") as refused:
+        Folder(place.format(SECRET))
+    assert SECRET not in str(refused.value)
+
+
+def test_a_refusal_of_the_server_is_one_line_without_credentials(server):
+    folder = Folder("s3://no-such-bucket/x")
+    for fail in (lambda: folder.write("a", b""), lambda: folder.read("a"), lambda: folder.make()):
+        with pytest.raises(StorageError) as refused:
+            fail()
+        text = str(refused.value)
+        assert "\n" not in text
+        assert SECRET not in text
+        assert KEY not in text
+
+
+@pytest.mark.slow
+def test_a_whole_experiment_in_a_bucket_equals_the_one_on_a_disk(bucket, server, tmp_path, ray_session):
+    settings = {
+        "miniature": "{languages: 2, concepts: 30, names: 10, train_passages: 40, dev_passages: 8, test_passages: 8, "
+        "issues: 2, arguments: 1}",
+        "sources": "[{name: world, format: miniature, split: train}]",
+        "augmentations": "[{of: [world], code_switching: {name: switched, lexicons: [miniature]}}]",
+        "encoder": "{kind: static, vocabulary_size: 300, dimension: 16}",
+        "training": "{steps: 4, batch_size: 8, validation: {every: 0}, checkpoint_every: 2, log_every: 2}",
+        "arms": "[{name: x-x-mono, sampler: x-x-mono}]",
+        "benchmarks": "[{name: miniature, format: miniature}]",
+        "cluster": "{workers: 1, stream_workers: 1, shards: 2}",
+    }
+    given = [f"--{name}={value}" for name, value in settings.items()]
+    shared = [f"--cluster.shared_folder={tmp_path / 'shared'}", f"--cluster.node_folder={tmp_path / 'node'}"]
+
+    def results(output: str, *more: str) -> dict:
+        parser = make_parser(ExperimentSettings, "", "experiment")
+        return run_experiment(parse(ExperimentSettings, parser, [*given, f"--output={output}", *more]))
+
+    on_disk = results(str(tmp_path / "disk"))
+    in_bucket = results(bucket, *shared)
+    assert [arm["benchmarks"] for arm in in_bucket["arms"]] == [arm["benchmarks"] for arm in on_disk["arms"]]
+    root = Folder(bucket)
+    for name in ("results.json", "report.html", "metrics.jsonl", "events.jsonl", "reproduce.yaml"):
+        assert root.exists(name), name
+    model = root / "models" / "x-x-mono-0"
+    local = tmp_path / "disk" / "models" / "x-x-mono-0"
+    (weights,) = (path.relative_to(local) for path in local.rglob("*.safetensors") if "checkpoints" not in path.parts)
+    place = model
+    for part in weights.parts[:-1]:
+        place = place / part
+    assert place.read(weights.name) == (local / weights).read_bytes()
+    assert not model.exists("checkpoints")
+    again = results(bucket, *shared)
+    assert again["arms"][0]["benchmarks"] == in_bucket["arms"][0]["benchmarks"]
+    everything = json.dumps(again) + root.read("reproduce.yaml").decode() + root.read("report.html").decode()
+    assert SECRET not in everything

@@ -1,0 +1,130 @@
+"""Evaluation without training: encoders, published vectors and runs in one report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from xlstance.encoders import EncoderSettings
+from xlstance.encoding import encoder_stamp
+from xlstance.errors import DataError, SettingsError, StorageError
+from xlstance.evaluation.results import ArmResult, write_results
+from xlstance.experiment.baselines import baseline_contenders
+from xlstance.experiment.contenders import Contender, encoder_contender, measure
+from xlstance.experiment.corpora import publish_benchmarks
+from xlstance.experiment.evaluation import conclude
+from xlstance.experiment.rankers import ByRun, ByVectors, Ranker
+from xlstance.experiment.settings import UNTOUCHED, Arm, Baseline, ExperimentSettings
+from xlstance.files import what_is_there
+from xlstance.report.console import format_table
+from xlstance.report.files import REPORT, write_report
+from xlstance.session import ray_session
+from xlstance.storage import Folder
+
+_CLAIM = "settings.json"  # what an experiment notes in its folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """What is measured, each by the name that tables show.
+
+    Attributes:
+        models: folders of encoders, or names on the hub.
+        vectors: folders with the tables ``vectors`` of the benchmark's ``queries`` and ``passages``.
+        runs: files in TREC's columns.
+        baselines: as of ``ExperimentSettings``; those that merge lists take the first model's.
+    """
+
+    models: Mapping[str, str] = field(default_factory=dict)
+    vectors: Mapping[str, str] = field(default_factory=dict)
+    runs: Mapping[str, str] = field(default_factory=dict)
+    baselines: Sequence[Baseline] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """All names but the baselines', in the order of the tables."""
+        return [*self.models, *self.vectors, *self.runs]
+
+
+def run_evaluation(settings: ExperimentSettings, given: Evaluated) -> dict[str, Any]:
+    """Measures what is given and the baselines on every benchmark, and writes results and report.
+
+    Args:
+        settings: of an experiment. Its benchmarks and lexicons, and the settings of retrieval, evaluation and cluster
+            count; ``encoder`` says how the models encode. What is about training does not.
+        given: what is measured.
+
+    Returns:
+        The content of ``results.json``.
+
+    Raises:
+        UserError: for settings, data or an output folder that do not fit.
+    """
+    settings = _settled(settings, given)
+    root = Folder(settings.output)
+    if root.exists(_CLAIM):
+        raise StorageError(f"{root} holds an experiment; choose another --output")
+    encoders = {name: replace(settings.encoder, model=model) for name, model in given.models.items()}
+    stamps = {name: encoder_stamp(encoder) for name, encoder in encoders.items()}
+    root.make()
+    with ray_session(max(1, settings.cluster.stream_workers)):
+        benchmarks = publish_benchmarks(settings, root)
+        contenders = baseline_contenders(settings, root, benchmarks)
+        for name, encoder in encoders.items():
+            arm = _arm(settings, name, model=_shown(encoder))
+            contenders.append(encoder_contender(settings, root, arm, encoder, stamps[name]))
+        contenders += _others(settings, given)
+        figures = measure(settings, root, benchmarks, contenders)
+    arms = [replace(contender.arm, benchmarks=figures[contender.name]) for contender in contenders]
+    results = conclude(settings, root, arms)
+    write_results(root, results)
+    write_report(root, results, [])
+    print(f"\n{format_table(results)}\n\nreport: {root}/{REPORT}")
+    return results
+
+
+def _settled(settings: ExperimentSettings, given: Evaluated) -> ExperimentSettings:
+    """The settings of an experiment whose arms are what is given, and which trains nothing."""
+    settings.need("benchmarks")
+    if not (given.names or set(given.baselines) - {UNTOUCHED}):
+        raise SettingsError("nothing to measure: give --model, --vectors, --run or --baselines")
+    for flag, files in (("--vectors", given.vectors), ("--run", given.runs)):
+        if files and len(settings.benchmarks) > 1:
+            names = ", ".join(benchmark.name for benchmark in settings.benchmarks)
+            raise SettingsError(f"{flag} needs one benchmark; here are {names}")
+    for path in given.runs.values():
+        if not Path(path).is_file():
+            raise DataError(f"--run {path}: there is no such file; {what_is_there(Path(path).parent)}")
+    first = next(iter(given.models.values()), "")
+    return replace(
+        settings,
+        seeds=settings.seeds[:1],
+        arms=[Arm(name=name, sampler="none") for name in given.names],
+        baselines=list(given.baselines),
+        sources=[],
+        augmentations=[],
+        development=[],
+        bitext=[],
+        start=type(settings.start)(),
+        encoder=replace(settings.encoder, model=first),
+    )
+
+
+def _others(settings: ExperimentSettings, given: Evaluated) -> Sequence[Contender]:
+    """The vectors and runs, each on the one benchmark."""
+    (benchmark, *_) = settings.benchmarks
+    rankers: dict[str, Ranker] = {
+        name: ByVectors(vectors=Folder(folder), index=settings.retrieval.index)
+        for name, folder in given.vectors.items()
+    }
+    rankers |= {name: ByRun(path=str(Path(path).absolute()), name=name) for name, path in given.runs.items()}
+    return [Contender(arm=_arm(settings, name), rankers={benchmark.name: ranker}) for name, ranker in rankers.items()]
+
+
+def _arm(settings: ExperimentSettings, name: str, **facts: str) -> ArmResult:
+    return ArmResult(name=name, seed=settings.seeds[0], train=facts)
+
+
+def _shown(encoder: EncoderSettings) -> str:
+    """A model as results name it: a folder's place is nobody's business."""
+    return Path(encoder.model).name if Path(encoder.model).is_dir() else encoder.model

@@ -1,0 +1,92 @@
+"""The first screen: which arm is best in which kind of search, by how much, and whether that is certain."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from xlstance.evaluation.certainty import certain_leader, was_tested
+from xlstance.evaluation.results import MAPS, Column, benchmark_names, best_arms
+from xlstance.report.arms import arm_looks
+from xlstance.report.charts.heat import signed
+from xlstance.report.figures import comparison_of, listed, points, values_of
+
+_SEARCH = {"mono": "within one language", "cross": "across two languages", "multi": "over all languages"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lead:
+    """The best arm of one benchmark and setting.
+
+    Attributes:
+        setting: mono, cross or multi.
+        search: what that means.
+        winner: the arm, or several with the same figure.
+        score: its mAP in points.
+        ahead: its lead over the next arm.
+        interval: that lead's interval and size; empty if it was not tested.
+        certain: whether it is; None if it was not tested.
+    """
+
+    setting: str
+    search: str
+    winner: str
+    score: str
+    ahead: str
+    interval: str
+    certain: bool | None
+
+
+def summary(results: Mapping[str, Any]) -> str:
+    """One sentence: which arm leads where, and whether that is certain."""
+    clauses = []
+    for benchmark in benchmark_names(results):
+        settings_of: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for lead in _leads(results, benchmark):
+            said = {None: "", True: " (certain)", False: " (not certain)"}[lead.certain]
+            settings_of[lead.winner, said].append(lead.setting)
+        leads = [f"{winner} in {listed(settings)}{said}" for (winner, said), settings in settings_of.items()]
+        if leads:
+            clauses.append(f"on {benchmark}, {', '.join(leads)}")
+    return f"Highest mAP: {'; '.join(clauses)}." if clauses else "Nothing to compare: fewer than two arms have figures."
+
+
+def verdicts(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the page's head shows of each benchmark: its name and its leads."""
+    return [
+        {"name": benchmark, "leads": leads}
+        for benchmark in benchmark_names(results)
+        if (leads := _leads(results, benchmark))
+    ]
+
+
+def _leads(results: Mapping[str, Any], benchmark: str) -> list[Lead]:
+    return [lead for column in MAPS if (lead := _lead(results, benchmark, column))]
+
+
+def _lead(results: Mapping[str, Any], benchmark: str, column: Column) -> Lead | None:
+    values = {arm: value for arm, value in values_of(results, benchmark, column).items() if value is not None}
+    best = best_arms(values, column)
+    if not best:
+        return None
+    winners = [arm for arm in arm_looks(results) if arm in best]
+    first = winners[0]
+    others = sorted((arm for arm in values if arm not in best), key=lambda arm: -values[arm])
+    ahead, interval = "", ""
+    if others:
+        ahead = f"{points(values[first] - values[others[0]])} points ahead of {others[0]}"
+        test = comparison_of(results, benchmark, column, first, others[0])
+        if test and len(winners) == 1:
+            confidence = results["significance"][benchmark]["confidence"]
+            ends = " to ".join(signed(100 * test[end], 1) for end in ("low", "high"))
+            effect = "" if test["effect"] is None else f"; effect size {signed(test['effect'], 2)}"
+            interval = f"{confidence:.0%} interval of this lead {ends}{effect}"
+    return Lead(
+        setting=column.setting,
+        search=_SEARCH[column.setting],
+        winner=listed(winners),
+        score=points(values[first]),
+        ahead=ahead,
+        interval=interval,
+        certain=certain_leader(results, benchmark, column) in best if was_tested(results, benchmark) else None,
+    )

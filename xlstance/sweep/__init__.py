@@ -1,0 +1,1 @@
+"""Sweeps: the search for settings, the mixing ratio above all, with Ray Tune."""
