@@ -3,17 +3,20 @@
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import boto3
 import pyarrow as pa
 import pytest
 from moto.server import ThreadedMotoServer
 
-from xlstance.errors import StorageError
-from xlstance.experiment.run import run_experiment
+from xlstance.errors import SettingsError, StorageError
+from xlstance.experiment.disk import check_node_folder, on_disk
 from xlstance.experiment.settings import ExperimentSettings
 from xlstance.settings import make_parser, parse
 from xlstance.storage import (
@@ -29,6 +32,20 @@ from xlstance.storage import (
 from xlstance.streams import Output, Shard, run_stream
 from xlstance.tables import make_table
 
+ROOT = Path(__file__).resolve().parents[1]
+XLSTANCE = (sys.executable, "-c", "from xlstance.cli import entry; entry()")
+CONFIG = """\
+miniature: {languages: 2, concepts: 30, names: 10, train_passages: 40, dev_passages: 8, test_passages: 8, issues: 2,
+            arguments: 1}
+sources: [{name: world, format: miniature, split: train}]
+augmentations:
+  - {of: [world], code_switching: {name: switched, lexicons: [miniature]}}
+encoder: {kind: static, vocabulary_size: 300, dimension: 16}
+training: {steps: 4, batch_size: 8, validation: {every: 0}, checkpoint_every: 2, log_every: 2}
+arms: [{name: x-x-mono, sampler: x-x-mono}]
+benchmarks: [{name: miniature, format: miniature}]
+cluster: {workers: 1, stream_workers: 1, shards: 2}
+"""
 KEY, SECRET = "test-key-id", "test-s3cret-key"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1"}
 
@@ -169,40 +186,51 @@ def test_a_refusal_of_the_server_is_one_line_without_credentials(server):
 
 
 @pytest.mark.slow
-def test_a_whole_experiment_in_a_bucket_equals_the_one_on_a_disk(bucket, server, tmp_path, ray_session):
-    settings = {
-        "miniature": "{languages: 2, concepts: 30, names: 10, train_passages: 40, dev_passages: 8, test_passages: 8, "
-        "issues: 2, arguments: 1}",
-        "sources": "[{name: world, format: miniature, split: train}]",
-        "augmentations": "[{of: [world], code_switching: {name: switched, lexicons: [miniature]}}]",
-        "encoder": "{kind: static, vocabulary_size: 300, dimension: 16}",
-        "training": "{steps: 4, batch_size: 8, validation: {every: 0}, checkpoint_every: 2, log_every: 2}",
-        "arms": "[{name: x-x-mono, sampler: x-x-mono}]",
-        "benchmarks": "[{name: miniature, format: miniature}]",
-        "cluster": "{workers: 1, stream_workers: 1, shards: 2}",
-    }
-    given = [f"--{name}={value}" for name, value in settings.items()]
+def test_a_whole_experiment_in_a_bucket_equals_the_one_on_a_disk(bucket, tmp_path):
+    """The command itself, with its workers in processes of their own."""
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
     shared = [f"--cluster.shared_folder={tmp_path / 'shared'}", f"--cluster.node_folder={tmp_path / 'node'}"]
+    said = ""
 
-    def results(output: str, *more: str) -> dict:
-        parser = make_parser(ExperimentSettings, "", "experiment")
-        return run_experiment(parse(ExperimentSettings, parser, [*given, f"--output={output}", *more]))
+    def run_command(output: str, *more: str) -> str:
+        nonlocal said
+        done = subprocess.run(
+            [*XLSTANCE, "experiment", "--config", tmp_path / "tiny.yaml", "--output", output, *more],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        said += done.stdout + done.stderr
+        return done.stdout
 
-    on_disk = results(str(tmp_path / "disk"))
-    in_bucket = results(bucket, *shared)
-    assert [arm["benchmarks"] for arm in in_bucket["arms"]] == [arm["benchmarks"] for arm in on_disk["arms"]]
-    root = Folder(bucket)
-    for name in ("results.json", "report.html", "metrics.jsonl", "events.jsonl", "reproduce.yaml"):
-        assert root.exists(name), name
-    model = root / "models" / "x-x-mono-0"
-    local = tmp_path / "disk" / "models" / "x-x-mono-0"
-    (weights,) = (path.relative_to(local) for path in local.rglob("*.safetensors") if "checkpoints" not in path.parts)
-    place = model
+    on_disk = run_command(str(tmp_path / "disk"))
+    in_bucket = run_command(bucket, *shared)
+    table = in_bucket[: in_bucket.index("report:")]
+    assert table == on_disk[: on_disk.index("report:")]
+    root, local = Folder(bucket), tmp_path / "disk"
+    results = [json.loads(root.read("results.json")), json.loads((local / "results.json").read_text())]
+    assert results[0]["arms"][0]["benchmarks"] == results[1]["arms"][0]["benchmarks"]
+    for name in ("report.html", "metrics.jsonl", "events.jsonl", "reproduce.yaml"):
+        said += root.read(name).decode()
+    model = local / "models" / "x-x-mono-0"
+    (weights,) = (path.relative_to(model) for path in model.rglob("*.safetensors") if "checkpoints" not in path.parts)
+    place = root / "models" / "x-x-mono-0"
     for part in weights.parts[:-1]:
         place = place / part
-    assert place.read(weights.name) == (local / weights).read_bytes()
-    assert not model.exists("checkpoints")
-    again = results(bucket, *shared)
-    assert again["arms"][0]["benchmarks"] == in_bucket["arms"][0]["benchmarks"]
-    everything = json.dumps(again) + root.read("reproduce.yaml").decode() + root.read("report.html").decode()
-    assert SECRET not in everything
+    assert place.read(weights.name) == (model / weights).read_bytes()
+    assert not (root / "models" / "x-x-mono-0").exists("checkpoints")
+    assert table in run_command(bucket, *shared)  # it goes on where it stood: at the end
+    assert SECRET not in said
+    assert SECRET not in json.dumps(results)
+
+
+def test_a_bucket_without_a_disk_for_the_models_is_refused_at_once(bucket):
+    parser = make_parser(ExperimentSettings, "", "experiment")
+    settings = parse(ExperimentSettings, parser, [f"--output={bucket}"])
+    with pytest.raises(SettingsError, match=r"cluster\.shared_folder is empty"):
+        on_disk(settings, Folder(bucket))
+    with pytest.raises(SettingsError, match=r"cluster\.node_folder is empty"):
+        check_node_folder(settings, Folder(bucket))

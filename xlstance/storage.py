@@ -54,7 +54,7 @@ class Folder:
         uri: a path, or a URI that ``pyarrow.fs`` knows.
 
     Raises:
-        StorageError: for a URI of another kind, or one that holds a password: it would be printed and saved.
+        StorageError: for a URI of another kind, a bucket that cannot be found, or one that holds a password: it would be printed and saved.
     """
 
     def __init__(self, uri: str | Path) -> None:
@@ -68,7 +68,7 @@ class Folder:
                 )
             try:
                 self.filesystem, self.path = pafs.FileSystem.from_uri(text)
-            except (ValueError, NotImplementedError) as error:
+            except (ValueError, NotImplementedError, OSError) as error:  # a bucket's region is looked up at once
                 raise StorageError(f"{text} is no folder that can be opened: {str(error).splitlines()[0]}") from error
             self.path, self.uri = self.path.rstrip("/"), text.rstrip("/")
         else:

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
-from xlstance.evaluation import language_share
 from xlstance.evaluation.language_share import kl_divergence, top_languages
-from xlstance.ranking import relevant_ranks
+from xlstance.ranking import rank_passages, vector_scores
 from xlstance.tables import hash_ids, make_table
 
 
@@ -18,6 +17,19 @@ def table(kind, langs):
     key = "query_id" if kind == "queries" else "passage_id"
     ids = [f"{kind[0]}{row}" for row in range(len(langs))]
     return make_table(kind, {key: ids, "lang": langs, "text": ids, "group_id": ids})
+
+
+def ranked(langs, asking, answering, k, qrels=()):
+    """Ranks of what is judged, and the languages at the top."""
+    queries, passages = table("queries", ["de"] * len(asking)), table("passages", langs)
+    rows = {
+        "query_id": [f"q{q}" for q, _ in qrels],
+        "passage_id": [f"p{p}" for _, p in qrels],
+        "gain": [1] * len(qrels),
+    }
+    scores = vector_scores(queries, passages, asking, answering)
+    ranks, best = rank_passages(queries, passages, make_table("qrels", rows), scores, top_k=k)
+    return ranks, top_languages(best, passages, k)
 
 
 # Halves and small whole numbers make many exact ties.
@@ -39,33 +51,29 @@ def test_the_top_is_that_of_a_full_sort(data):
         ]
         order = sorted(range(len(ids)), key=lambda row: (-scores[row], int(hash_ids([ids[row]])[0]), ids[row]))
         expected.append([sum(langs[row] == lang for row in order[:k]) for lang in sorted(set(langs))])
-    assert top_languages(table("passages", langs), asking, answering, k).tolist() == expected
+    assert ranked(langs, asking, answering, k)[1].tolist() == expected
 
 
 @pytest.mark.parametrize("collapse", [0, 3, 1], ids=["apart", "every third alike", "all alike"])
-def test_the_top_is_where_the_exact_ranks_say(collapse, monkeypatch):
+def test_the_top_is_where_the_exact_ranks_say(collapse):
     rng = np.random.default_rng(0)
     langs = [["ar", "de", "zh-Hant"][choice] for choice in rng.integers(0, 3, 200)]
     asking, answering = (rng.normal(size=(rows, 384)).astype(np.float32) for rows in (25, 200))
     if collapse:
         answering[::collapse] = answering[0]
-    passages, queries = table("passages", langs), table("queries", ["de"] * 25)
     pairs = [(q, p) for q in range(25) for p in range(200)]
-    qrels = {"query_id": [f"q{q}" for q, _ in pairs], "passage_id": [f"p{p}" for _, p in pairs], "gain": [1] * 5000}
-    ranks = relevant_ranks(queries, passages, make_table("qrels", qrels), asking, answering)
-    monkeypatch.setattr(language_share, "_SCORES_BYTES", 8 * 200 * 7)
-    monkeypatch.setattr(language_share, "_PASSAGES_PER_PRODUCT", 13)
     for k in (1, 10, 150, 200, 999):
-        best = ranks.where(ranks.in_all <= k)
+        ranks, top = ranked(langs, asking, answering, k, pairs)
+        first = ranks.where(ranks.in_all <= k)
         expected = np.zeros((25, 3), np.int64)
-        np.add.at(expected, (best.query_index, best.language), 1)
-        np.testing.assert_array_equal(top_languages(passages, asking, answering, k), expected)
+        np.add.at(expected, (first.query_index, first.language), 1)
+        np.testing.assert_array_equal(top, expected)
 
 
 def test_nothing_to_rank():
     nothing = np.zeros((0, 4), np.float32)
-    assert top_languages(table("passages", []), np.ones((2, 4), np.float32), nothing).shape == (2, 0)
-    assert top_languages(table("passages", ["en"]), nothing, np.ones((1, 4), np.float32)).shape == (0, 1)
+    assert ranked([], np.ones((2, 4), np.float32), nothing, 10)[1].shape == (2, 0)
+    assert ranked(["en"], nothing, np.ones((1, 4), np.float32), 10)[1].shape == (0, 1)
 
 
 @given(

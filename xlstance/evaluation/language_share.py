@@ -4,69 +4,29 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from xlstance.ranking import TIE
-from xlstance.tables import hash_ids
+from xlstance.ranking import Best
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 TOP = 10
-_SCORES_BYTES = 64 << 20
-_PASSAGES_PER_PRODUCT = 8192
 
 
-def top_languages(
-    passages: pa.Table,
-    query_vectors: npt.NDArray[np.float32],
-    passage_vectors: npt.NDArray[np.float32],
-    k: int = TOP,
-) -> Integers:
-    """How many of each query's k best passages are in each language, exact.
-
-    A pass of its own over all scores, since the ranks of the relevant passages do not tell who else is at the top.
-    Scores, ties and the order that breaks them are those of ``ranking.relevant_ranks``.
+def top_languages(best: Best, passages: pa.Table, k: int = TOP) -> Integers:
+    """How many of each query's k best passages are in each language.
 
     Args:
-        passages: table ``passages`` (N rows), the pool of all languages.
-        query_vectors: ``[Q, D] float32``, as for ``relevant_ranks``.
-        passage_vectors: ``[N, D] float32``, in the order of ``passages``.
+        best: the best passages of Q queries, as many as k or the whole pool.
+        passages: table ``passages``, the pool of all languages.
         k: the cutoff; a smaller pool counts whole.
 
     Returns:
-        ``[Q, languages] int64``, languages sorted; each row sums to k, or N where that is less.
+        ``[Q, languages] int64``, languages sorted; each row sums to k, or the size of the pool where that is less.
     """
     languages, of_passage = np.unique(passages.column("lang").to_numpy().astype(str), return_inverse=True)
-    ids = passages.column("passage_id")
-    # With the columns in the order that breaks ties, the first of equal scores is the one to take.
-    blind = np.lexsort((ids.to_numpy().astype(str), hash_ids(ids)))
-    of_column = of_passage[blind]
-    count, size = len(query_vectors), len(blind)
-    k = min(k, size)
-    top = np.zeros((count, len(languages)), np.int64)
-    step = max(1, _SCORES_BYTES // (8 * max(1, size)))
-    scores = np.empty((min(step, count), size))
-    for start in range(0, count if k else 0, step):
-        left = query_vectors[start : start + step].astype(np.float64)
-        block = scores[: len(left)]
-        for first in range(0, size, _PASSAGES_PER_PRODUCT):
-            columns = slice(first, first + _PASSAGES_PER_PRODUCT)
-            np.matmul(left, passage_vectors[blind[columns]].astype(np.float64).T, out=block[:, columns])
-        row, column = _best(block, k)
-        counts = np.bincount(row * len(languages) + of_column[column], minlength=len(left) * len(languages))
-        top[start : start + step] = counts.reshape(len(left), -1)
-    return top
-
-
-def _best(scores: Floats, k: int) -> tuple[Integers, Integers]:
-    """Rows and columns of the k best of each row; of those that tie with the k-th best, the first columns."""
-    least = np.partition(scores, -k, axis=1)[:, -k]
-    row, column = np.nonzero(scores >= least[:, None] - TIE)
-    tied = scores[row, column] <= least[row] + TIE
-    seats = k - np.bincount(row, ~tied, len(scores)).astype(np.int64)
-    before: Integers = np.cumsum(tied) - tied
-    starts = np.searchsorted(row, np.arange(len(scores)))
-    taken = ~tied | (before - before[starts[row]] < seats[row])
-    return row[taken], column[taken]
+    first = of_passage[best.passage_index[:, :k]]
+    counts: Integers = (first[:, :, None] == np.arange(len(languages))).sum(axis=1)
+    return counts
 
 
 def kl_divergence(share: Floats, pool: Floats) -> Floats:

@@ -11,6 +11,7 @@ from xlstance.augmentation.switching.code_switching import CodeSwitching
 from xlstance.augmentation.way import Surroundings, Way
 from xlstance.corpora.miniature import MiniatureSettings, lexicon, stance_wordings
 from xlstance.errors import SettingsError
+from xlstance.experiment.disk import on_disk
 from xlstance.experiment.settings import ExperimentSettings
 from xlstance.stance_templates import format_templates
 from xlstance.storage import Folder
@@ -61,10 +62,10 @@ def prepare(
     common = _of_world(way, settings.miniature) if built_in else {}
     way = _filled(way, common | {name: value for name in way.shared if (value := getattr(settings, name))})
     if isinstance(way, CodeSwitching) and way.lexicons == [_MINIATURE]:
-        data = _write_lexicons(way, settings.miniature, root / "corpora" / "lexicons")
+        data = _write_lexicons(way, settings.miniature, on_disk(settings, root) / "corpora" / "lexicons")
         way = replace(way, lexicons=["{source}-{lang}.tsv"])
     if isinstance(way, Stance) and way.templates == _MINIATURE:
-        data = _write_templates(settings.miniature, root / "corpora" / "templates")
+        data = _write_templates(settings.miniature, on_disk(settings, root) / "corpora" / "templates")
         way = replace(way, templates=_TEMPLATES)
     around = Surroundings(
         parents=tuple(parents),

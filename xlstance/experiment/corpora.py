@@ -11,6 +11,7 @@ from xlstance.corpora.bad_rows import BadRows
 from xlstance.corpora.registry import Source, file_hashes, stream_benchmark, stream_source
 from xlstance.experiment.audit import LEAKAGE, find_leaks, open_index, refuse_leaks, summary_of, without_leaks
 from xlstance.experiment.augmentations import parents_of, prepare
+from xlstance.experiment.disk import on_disk
 from xlstance.experiment.settings import ExperimentSettings
 from xlstance.progress import progress_bar
 from xlstance.shard_writers import write_stream
@@ -68,7 +69,7 @@ class _Gate:
         if not self._benchmarks:
             return dict(data)
         workers = self._settings.cluster.stream_workers
-        index = open_index(self._benchmarks, self._root / "leakage" / "index")
+        index = open_index(self._benchmarks, on_disk(self._settings, self._root) / "leakage" / "index")
         found = find_leaks(data, index, folder / "leakage", workers=workers)
         self._leaks |= found
         leaking = {name for name, part in summary_of(found)["by_source"].items() if part["leaking"]}

@@ -88,7 +88,7 @@ def _starts(
     entries = [entry for name in settings.start.lexicons for entry in _entries(data[name], settings.start)]
     folders = {}
     for seed in progress_bar(settings.seeds, desc="start of the static encoder", unit="seed"):
-        folder = on_disk(settings, root) / "models" / f"start-{seed}"
+        folder = on_disk(settings, root).local / "models" / f"start-{seed}"
         folders[seed] = str(folder)
         if (folder / "modules.json").exists():  # written last by save
             continue
@@ -116,7 +116,7 @@ def _vocabulary(settings: ExperimentSettings, root: Folder, sources: Sequence[Tr
     """The vocabulary, trained on a balanced sample of the training sources' texts; no evaluation set is read."""
     stamps = [source.stamps for source in sources]
     stamp = fingerprint(settings.vocabulary, settings.encoder.vocabulary_size, stamps)
-    path = on_disk(settings, root) / "vocabulary" / f"{stamp}.json"
+    path = on_disk(settings, root).local / "vocabulary" / f"{stamp}.json"
     if path.exists():
         return path
     sample = _sample(sources, settings.vocabulary.lines)

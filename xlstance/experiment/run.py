@@ -13,7 +13,7 @@ from xlstance.evaluation.results import write_results
 from xlstance.experiment.cards import write_cards
 from xlstance.experiment.corpora import publish_benchmarks, publish_corpora
 from xlstance.experiment.data import Prepared, prepare_training
-from xlstance.experiment.disk import keep_models, on_disk
+from xlstance.experiment.disk import check_node_folder, keep_models, on_disk
 from xlstance.experiment.evaluation import conclude, measure_arms
 from xlstance.experiment.examples import augmentation_examples
 from xlstance.experiment.progress import follow
@@ -83,8 +83,9 @@ def run_preparation(settings: ExperimentSettings) -> Path:
     with _stage(root, "preparation"):
         runs = _plan_runs(settings, root, prepare_training(settings, root, data))
     content = [dataclasses.asdict(run) for run in runs.values()]
-    write_whole(on_disk(settings, root) / RUNS, json.dumps(content, indent=1))
-    return on_disk(settings, root) / RUNS
+    path = on_disk(settings, root).local / RUNS
+    write_whole(path, json.dumps(content, indent=1))
+    return path
 
 
 def run_training(settings: ExperimentSettings) -> None:
@@ -129,10 +130,9 @@ def _claim_root(settings: ExperimentSettings, root: Folder) -> None:
 
 
 def _deciding(settings: ExperimentSettings) -> dict[str, Any]:
-    """The settings that decide what is published, as JSON gives them back; tests between arms are done anew."""
-    kept = {
-        k: v for k, v in dataclasses.asdict(settings).items() if k not in ("output", "data", "cluster", "evaluation")
-    }
+    """The settings that decide what is published, as JSON gives them back; what is measured is done anew."""
+    left_out = ("output", "data", "cluster", "evaluation", "baselines")
+    kept = {name: value for name, value in dataclasses.asdict(settings).items() if name not in left_out}
     parts = {
         "cluster.workers": settings.cluster.workers,
         "cluster.shards": settings.cluster.shards,
@@ -162,7 +162,8 @@ def _stage(root: Folder, name: str) -> Iterator[None]:
 
 
 def _plan_runs(settings: ExperimentSettings, root: Folder, prepared: Prepared) -> dict[str, TrainingRun]:
-    models = on_disk(settings, root) / "models"
+    check_node_folder(settings, root)
+    models = on_disk(settings, root).local / "models"
     runs = [
         TrainingRun(
             arm=arm.name,
@@ -189,7 +190,7 @@ def _train(settings: ExperimentSettings, root: Folder, data: dict[str, TrainingD
     with _stage(root, "training"), follow(list(runs.values())):
         fit(
             list(runs.values()),
-            on_disk(settings, root) / "ray",
+            on_disk(settings, root).local / "ray",
             workers=cluster.workers,
             cpus_per_worker=cluster.cpus_per_worker,
             gpus_per_worker=cluster.gpus_per_worker,

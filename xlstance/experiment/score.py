@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from xlstance.collection import Benchmark
 from xlstance.errors import DataError
-from xlstance.evaluation.language_share import TOP
+from xlstance.evaluation.language_share import TOP, top_languages
 from xlstance.evaluation.per_query import FIGURES_VERSION, WithoutAnswer, figures_by_query, query_table
 from xlstance.evaluation.protocol import summarise
 from xlstance.evaluation.units import units_of
@@ -93,7 +92,7 @@ def score(scoring: Scoring) -> dict[str, Any]:
         fingerprint(scoring.ranker.stamp, scoring.benchmark_stamp, scoring.without_answer, FIGURES_VERSION),
     )
     relevant = ranks.where(ranks.gain >= relevant_from)
-    figures = summarise(by_query, queries, relevant, notes, top=_top_languages(best, ranks, passages))
+    figures = summarise(by_query, queries, relevant, notes, top=top_languages(best, passages))
     if not ranked.index:
         return figures
     searched = {
@@ -132,14 +131,6 @@ def _lists(best: Best, benchmark: Benchmark) -> pa.Table:
             "score": best.scores.ravel().astype(np.float32),
         },
     )
-
-
-def _top_languages(best: Best, ranks: RelevantRanks, passages: pa.Table) -> npt.NDArray[np.int64]:
-    """How many of the ten best passages of each query are in each language; ``[Q, languages]``."""
-    languages = np.asarray(pc.index_in(passages["lang"], value_set=pa.array(ranks.languages)), np.int64)
-    first = languages[best.passage_index[:, :TOP]]
-    counts: npt.NDArray[np.int64] = (first[:, :, None] == np.arange(len(ranks.languages))).sum(axis=1)
-    return counts
 
 
 def _agreement(ranks: RelevantRanks, benchmark: Benchmark, run: pa.Table) -> float | None:

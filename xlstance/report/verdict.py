@@ -38,17 +38,19 @@ class Lead:
 
 
 def summary(results: Mapping[str, Any]) -> str:
-    """One sentence: which arm leads where, and whether that is certain."""
+    """In a sentence or two: what a sweep recommends; which arm leads where, and whether that is certain."""
+    recommended = ((results.get("sweep") or {}).get("recommended") or {}).get("text", "")
     clauses = []
     for benchmark in benchmark_names(results):
         settings_of: dict[tuple[str, str], list[str]] = defaultdict(list)
         for lead in _leads(results, benchmark):
             said = {None: "", True: " (certain)", False: " (not certain)"}[lead.certain]
             settings_of[lead.winner, said].append(lead.setting)
-        leads = [f"{winner} in {listed(settings)}{said}" for (winner, said), settings in settings_of.items()]
-        if leads:
-            clauses.append(f"on {benchmark}, {', '.join(leads)}")
-    return f"Highest mAP: {'; '.join(clauses)}." if clauses else "Nothing to compare: fewer than two arms have figures."
+        found = [f"{winner} in {listed(settings)}{said}" for (winner, said), settings in settings_of.items()]
+        if found:
+            clauses.append(f"on {benchmark}, {', '.join(found)}")
+    leads = f"Highest mAP: {'; '.join(clauses)}." if clauses else ""
+    return " ".join(filter(None, [recommended, leads])) or "Nothing to compare: fewer than two arms have figures."
 
 
 def verdicts(results: Mapping[str, Any]) -> list[dict[str, Any]]:

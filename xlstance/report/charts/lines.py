@@ -64,10 +64,15 @@ def line_chart(title: str, lines: Sequence[Line], x_name: str = "step") -> Marku
                 '<text class="axis" x="{label}" y="{text:.1f}" text-anchor="end">{value:.3g}</text>'
             ).format(left=_LEFT, right=_WIDTH - 8, y=y, label=_LEFT - 8, text=y + 4, value=value)
         )
-    for x, anchor in ((first, "start"), (last, "end")) if last > first else ((first, "middle"),):
+    middle = (first + last) / 2
+    for x, anchor, name in (
+        ((first, "start", f"{x_name} "), (middle, "middle", ""), (last, "end", ""))
+        if last > first
+        else ((first, "middle", f"{x_name} "),)
+    ):
         parts.append(
-            Markup('<text class="axis" x="{:.1f}" y="{}" text-anchor="{}">{} {}</text>').format(
-                place(x, low)[0], _HEIGHT - 6, anchor, x_name, f"{x:,.0f}" if x == int(x) else f"{x:g}"
+            Markup('<text class="axis" x="{:.1f}" y="{}" text-anchor="{}">{}{}</text>').format(
+                place(x, low)[0], _HEIGHT - 6, anchor, name, f"{x:,.0f}" if x == int(x) else f"{x:g}"
             )
         )
     for line in lines:
