@@ -17,16 +17,23 @@ def freeze(python: Path) -> list[str]:
     return [line.split("+")[0] for line in lines]
 
 
+def install(folder: Path, *arguments: str | Path) -> list[str]:
+    """What stands in a fresh environment after an installation."""
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", TORCH, *arguments], check=True)  # noqa: S603
+    return freeze(python)
+
+
 def main() -> None:
-    """Makes cpu.txt, and dev.txt with what the tools need beyond it."""
-    with tempfile.TemporaryDirectory() as folder:
-        venv.create(folder, with_pip=True)
-        python = Path(folder) / "bin" / "python"
-        install = [python, "-m", "pip", "install", "-q", TORCH]
-        subprocess.run([*install, f"{HERE.parent}[cpu]"], check=True)  # noqa: S603
-        cpu = freeze(python)
-        subprocess.run([*install, f"{HERE.parent}[cpu,dev]"], check=True)  # noqa: S603
-        dev = [line for line in freeze(python) if line not in cpu]
+    """Makes cpu.txt, and dev.txt with what the tools need beyond it; the tools must agree with what users have."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        everything = install(folder / "dev", f"{HERE.parent}[cpu,dev]")
+        constraints = folder / "constraints.txt"
+        constraints.write_text("\n".join(everything))
+        cpu = install(folder / "cpu", f"{HERE.parent}[cpu]", "-c", constraints)
+    dev = [line for line in everything if line not in cpu]
     head = "# The exact versions of a CPU installation, made by `make lock`. What is allowed stands in pyproject.toml."
     (HERE / "cpu.txt").write_text("\n".join([head, *cpu, ""]))
     (HERE / "dev.txt").write_text("\n".join(["# Test and lint tools, beside cpu.txt.", "-r cpu.txt", *dev, ""]))
