@@ -54,7 +54,8 @@ class Folder:
         uri: a path, or a URI that ``pyarrow.fs`` knows.
 
     Raises:
-        StorageError: for a URI of another kind, a bucket that cannot be found, or one that holds a password: it would be printed and saved.
+        StorageError: for a URI of another kind, a bucket that cannot be found, or an address that holds a password: it
+            would be printed and saved.
     """
 
     def __init__(self, uri: str | Path) -> None:
