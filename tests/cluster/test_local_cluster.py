@@ -122,7 +122,7 @@ def test_the_job_s_exit_code_is_returned(local):
 
 
 def test_a_mistake_in_the_settings_is_met_before_anything_is_sent(local):
-    done = submit(local, "--output", "first", "--training.step", "3")
+    done = submit(local, "--output", "first", "--training.stepz", "3")
     assert done.returncode == 2
     assert "did you mean training.steps?" in done.stderr
     assert "sending" not in done.stdout

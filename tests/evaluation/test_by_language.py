@@ -9,7 +9,7 @@ import pytest
 from xlstance.evaluation import bias
 from xlstance.evaluation.language_share import top_languages
 from xlstance.evaluation.protocol import evaluate
-from xlstance.ranking import relevant_ranks
+from xlstance.ranking import rank_passages, relevant_ranks, vector_scores
 from xlstance.tables import make_table
 
 ASKING = {"de": 8, "en": 5, "it": 4}  # it has no passages
@@ -37,8 +37,10 @@ def world(seed, relevant=4, dimension=5):
 
 
 def measured(made, **options):
-    queries, passages, _, asking, answering = made
-    return evaluate(queries, relevant_ranks(*made), top=top_languages(passages, asking, answering), **options)
+    queries, passages, qrels, asking, answering = made
+    scores = vector_scores(queries, passages, asking, answering)
+    ranks, best = rank_passages(queries, passages, qrels, scores, top_k=10)
+    return evaluate(queries, ranks, top=top_languages(best, passages), **options)
 
 
 def by_hand(made, relevant_from=1):

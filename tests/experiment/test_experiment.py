@@ -268,7 +268,7 @@ def test_a_second_run_does_no_work_again(output, results, monkeypatch):
     again = json.loads(json.dumps(run_experiment(settings_for(output))))
     assert again == {**results, "code_version": again["code_version"]}  # the checkout may have changed meanwhile
     rewritten = {"results.json", "report.html", "metrics.jsonl", "events.jsonl", "reproduce.yaml"}
-    rewritten |= {name for name in before if re.fullmatch(r"(tables|figures)/[^/]+\.(md|tex|svg|png|pdf)", name)}
+    rewritten |= {name for name in before if re.fullmatch(r"(tables|pictures)/[^/]+\.(md|tex|svg|png|pdf)", name)}
     after = files_of(output)
     changed = {name for name in after if after[name] != before.get(name)}
     assert {name for name in changed if "lexicons" not in name and not name.endswith("README.md")} <= rewritten

@@ -155,7 +155,7 @@ def files_of(folder: Path) -> dict[str, int]:
 def in_process(monkeypatch):
     """Jobs without Ray, which would take most of their time."""
     through_ray = streams._run
-    monkeypatch.setattr(run, "ray_session", lambda cpus: nullcontext())
+    monkeypatch.setattr(run, "ray_session", lambda *_: nullcontext())
     monkeypatch.setattr(streams, "_run", lambda *work, **asked: through_ray(*work, **{**asked, "workers": 0}))
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from xlstance.evaluation.language_share import top_languages
 from xlstance.evaluation.protocol import evaluate
 from xlstance.evaluation.results import ArmResult, make_results, read_results, write_results
-from xlstance.ranking import relevant_ranks
+from xlstance.ranking import rank_passages, vector_scores
 from xlstance.report.page import render_report
 from xlstance.storage import Folder
 from xlstance.tables import make_table
@@ -21,9 +21,9 @@ def results_of(relevant_per_language, shares=True):
     pairs = [(q, 3 * n + lang) for q in range(60) for lang in range(3) for n in range(relevant_per_language)]
     columns = {"query_id": [f"queries{q}" for q, _ in pairs], "passage_id": [f"passages{p}" for _, p in pairs]}
     asking, answering = rng.normal(size=(2, 60, 4)).astype(np.float32)
-    ranks = relevant_ranks(*tables, make_table("qrels", {**columns, "gain": [1] * len(pairs)}), asking, answering)
-    top = top_languages(tables[1], asking, answering) if shares else None
-    figures = evaluate(tables[0], ranks, top=top)
+    qrels = make_table("qrels", {**columns, "gain": [1] * len(pairs)})
+    ranks, best = rank_passages(*tables, qrels, vector_scores(*tables, asking, answering), top_k=10)
+    figures = evaluate(tables[0], ranks, top=top_languages(best, tables[1]) if shares else None)
     return make_results([ArmResult(name=name, seed=0, benchmarks={"b": figures}) for name in ("one", "two")], {})
 
 

@@ -8,6 +8,7 @@ import json
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ray._private.node import Node
@@ -20,7 +21,7 @@ def run(address: str, folder: str, resources: dict[str, float], labels: dict[str
     Args:
         address: of the cluster's control service, on loopback.
         folder: for the node's sockets, logs and unpacked code. Of its own: nodes that share one take a package that
-            another is still unpacking for whole.
+            another is still unpacking for whole. The node is called as it is.
         resources: that the node claims.
         labels: that the node carries.
     """
@@ -31,6 +32,7 @@ def run(address: str, folder: str, resources: dict[str, float], labels: dict[str
             gcs_address=address,
             node_ip_address="127.0.0.1",
             temp_dir=folder,
+            node_name=Path(folder).name,
             num_cpus=claims.pop("num_cpus", 0),
             num_gpus=claims.pop("num_gpus", 0),
             **claims,
