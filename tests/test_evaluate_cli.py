@@ -40,6 +40,7 @@ def copy(tmp_path):
     return folder
 
 
+@pytest.mark.slow  # four benchmarks, through Ray
 def test_a_copy_of_x_stance_is_measured_in_both_tasks_and_pools(model, copy, tmp_path, capsys, ray_session):
     given = ["--model", str(model), "--benchmark", "x-stance", "--data", str(copy), "--output", str(tmp_path / "out")]
     given += ["--evaluation.resamples", "200"]

@@ -305,6 +305,7 @@ def test_other_settings_are_refused_by_name(output, changes, named):
     assert files_of(output) == before
 
 
+@pytest.mark.slow  # the whole experiment once more
 def test_another_output_gives_equal_weights_and_figures(output, results, ray_session, tmp_path):
     again = json.loads(json.dumps(run_experiment(settings_for(tmp_path / "second"))))
     assert [arm["benchmarks"] for arm in again["arms"]] == [arm["benchmarks"] for arm in results["arms"]]

@@ -64,6 +64,7 @@ def test_a_second_store_is_equal_to_the_byte(
     assert content(tmp_path) == undisturbed
 
 
+@pytest.mark.slow  # starts workers
 def test_workers_give_the_same_bytes(world, tmp_path: Path, ray_session: None) -> None:
     alone = world.prepare("spread", world.tables, shards=3)
     load = partial(load_encoder, world.settings, tokenizer=world.vocabulary)

@@ -22,7 +22,8 @@ def test_two_runs_in_turn(undisturbed):
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes to kill under /proc")
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
 def test_a_killed_run_goes_on_from_its_checkpoint(world, undisturbed, tmp_path, seed):
     """Seed 0 kills the launcher and its processes, as when a machine goes down; the others one process of the two."""
     run = world.runs_in_turn(tmp_path)[0]
