@@ -102,12 +102,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def send(self, body, site):
         for start in range(0, len(body), 50_000):
+            part = body[start : start + 50_000]
+            site.served += len(part)  # before: the client may be done before this thread goes on
             try:
-                self.wfile.write(body[start : start + 50_000])
+                self.wfile.write(part)
                 self.wfile.flush()
             except OSError:
                 return
-            site.served += len(body[start : start + 50_000])
             time.sleep(site.pause)
 
     def endless(self, site):
