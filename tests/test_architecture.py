@@ -14,7 +14,7 @@ FILES = sorted((ROOT / "xlstance").rglob("*.py"))
 # Lowest first; a module imports from its own package and from lower layers, and from nothing beside it.
 LAYERS = (
     {"errors"},
-    {"tables", "stance_templates", "settings", "files", "progress", "ids", "placement"},
+    {"tables", "stance_templates", "settings", "files", "progress", "ids", "commands", "placement"},
     {"collection", "storage"},
     {"shard_writers"},
     {"encoders", "ranking", "training_data", "streams", "session", "leakage", "cluster"},

@@ -9,11 +9,11 @@ import os
 import secrets
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from importlib import import_module
 
 from xlstance import __version__
+from xlstance.commands import COMMANDS
 from xlstance.errors import UserError
 from xlstance.progress import close_bars
 
@@ -25,36 +25,6 @@ _QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
 }
 _OF_A_CLUSTER = {"cluster", "submit"}  # they speak to a cluster with its own token
-
-
-@dataclass(frozen=True)
-class _Command:
-    """A subcommand: its help, and what it does with the arguments behind its name."""
-
-    summary: str
-    run: Callable[[Sequence[str]], object]
-
-
-def _commands() -> dict[str, _Command]:
-    from xlstance import cluster_cli, compare_cli, data_cli, evaluate_cli, experiment_cli, submit_cli, sweep_cli
-
-    jobs = {
-        name: _Command(text, partial(experiment_cli.run_job, name)) for name, text in experiment_cli.SUMMARIES.items()
-    }
-    return {
-        **jobs,
-        "sweep": _Command(sweep_cli.SUMMARY, sweep_cli.run_sweep_job),
-        "evaluate": _Command(
-            "measure encoders as they are, vectors or TREC runs on any benchmark", evaluate_cli.run_evaluate
-        ),
-        "compare": _Command("put earlier runs into one report, tested against each other", compare_cli.run_compare),
-        "export": _Command("write stance retrieval as BEIR folders and TREC judgements", evaluate_cli.run_export),
-        "corpora": _Command("list the known sources, or describe those that are named", data_cli.run_corpora),
-        "fetch": _Command("download sources from their publishers", data_cli.run_fetch),
-        "cluster": _Command(cluster_cli.SUMMARY, cluster_cli.run_cluster),
-        "submit": _Command(submit_cli.SUMMARY, submit_cli.run_submit),
-        "leakage": _Command("find the training rows that hold what an evaluation set holds", data_cli.run_leakage),
-    }
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -101,19 +71,21 @@ def _run(arguments: Sequence[str]) -> int:
     if arguments[0] == "--version":
         print(__version__)
         return 0
-    commands = _commands()
-    if arguments[0] not in commands:
-        near = difflib.get_close_matches(arguments[0], list(commands), n=1)
+    command = COMMANDS.get(arguments[0])
+    if command is None:
+        near = difflib.get_close_matches(arguments[0], list(COMMANDS), n=1)
         raise UserError(
-            f"there is no command {arguments[0]!r}; the commands are {', '.join(commands)}"
+            f"there is no command {arguments[0]!r}; the commands are {', '.join(COMMANDS)}"
             + (f"; did you mean {near[0]}?" if near else "")
         )
-    done = commands[arguments[0]].run(arguments[1:])
+    # Only what this command needs: torch and DeepSpeed take seconds to import.
+    run = getattr(import_module(f"xlstance.{command.module}"), command.function)
+    done = run(*command.first, arguments[1:])
     return done if isinstance(done, int) else 0
 
 
 def _usage() -> str:
-    lines = [f"  {name:<12}{command.summary}" for name, command in _commands().items()]
+    lines = [f"  {name:<12}{command.summary}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
             "usage: xlstance COMMAND --config FILE [--SETTING VALUE ...]",

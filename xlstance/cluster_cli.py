@@ -11,7 +11,6 @@ from xlstance.cluster.local import DEFAULT_CONFIG, RAY, down, running, up, varia
 from xlstance.errors import UserError
 from xlstance.settings import LineParser
 
-SUMMARY = "an autoscaling cluster on this machine: up --local, status, down"
 _ACTIONS = ("up", "status", "down")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from xlstance.commands import COMMANDS
 from xlstance.errors import UserError
 from xlstance.experiment import run
 from xlstance.experiment.augmentations import recipe_path
@@ -10,12 +11,6 @@ from xlstance.experiment.preview import run_preview
 from xlstance.experiment.settings import ExperimentSettings
 from xlstance.settings import make_parser, parse_with_options
 
-SUMMARIES = {
-    "experiment": "run everything: corpora, augmentation, training, retrieval, evaluation, report",
-    "augment": "read the corpora and publish the augmented pairs, or show some beforehand",
-    "prepare": "make all that `torchrun jobs/train.py` reads",
-    "train": "train every arm, without evaluating it",
-}
 _WORK: dict[str, Callable[[ExperimentSettings], Any]] = {
     "experiment": run.run_experiment,
     "augment": run.run_augmentation,
@@ -34,7 +29,7 @@ def run_job(name: str, arguments: Sequence[str]) -> None:
     Raises:
         UserError: for settings or data that do not fit.
     """
-    parser = make_parser(ExperimentSettings, SUMMARIES[name], f"xlstance {name}")
+    parser = make_parser(ExperimentSettings, COMMANDS[name].summary, f"xlstance {name}")
     parser.add_argument(
         "--recipe", type=str, metavar="NAME", help="add augmentations: none, mono, cross, both, generic, or a YAML file"
     )

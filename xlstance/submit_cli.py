@@ -20,7 +20,6 @@ from xlstance.settings import make_parser, parse_with_options
 from xlstance.storage import fingerprint
 
 JOBS = ("experiment", "augment", "prepare", "train", "sweep")
-SUMMARY = "run a job on a Ray cluster: `xlstance submit experiment --config FILE --address URL`"
 _FILES = ("--config", "--space", "--recipe")
 _SETTINGS = "submitted-settings"  # folder of the files of settings, below the job's working directory
 _ROOT = Path(__file__).resolve().parents[1]

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from xlstance.commands import COMMANDS
 from xlstance.errors import SettingsError, UserError
 from xlstance.experiment.settings import ExperimentSettings
 from xlstance.experiment_cli import with_recipe
 from xlstance.settings import make_parser, parse, parse_with_options
 from xlstance.sweep.run import run_sweep
 from xlstance.sweep.settings import SweepSettings
-
-SUMMARY = "search for settings such as the mixing ratio, with early stopping, and show the whole curve"
 
 
 def run_sweep_job(arguments: Sequence[str]) -> None:
@@ -22,7 +21,7 @@ def run_sweep_job(arguments: Sequence[str]) -> None:
     Raises:
         UserError: for settings or data that do not fit.
     """
-    parser = make_parser(ExperimentSettings, SUMMARY, "xlstance sweep")
+    parser = make_parser(ExperimentSettings, COMMANDS["sweep"].summary, "xlstance sweep")
     parser.add_argument("--space", type=str, metavar="FILE", help="what is varied, a YAML file as in tune_spaces")
     parser.add_argument("--recipe", type=str, metavar="NAME", help="add augmentations, as `xlstance experiment` does")
     if not arguments:

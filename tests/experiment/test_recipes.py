@@ -21,6 +21,7 @@ from xlstance.experiment import corpora, run
 from xlstance.experiment.audit import find_leaks, open_index, summary_of
 from xlstance.experiment.augmentations import parents_of, prepare
 from xlstance.experiment.corpora import publish_benchmarks, publish_sources
+from xlstance.experiment.place import claim_root
 from xlstance.experiment.settings import ExperimentSettings
 from xlstance.experiment_cli import run_job, with_recipe
 from xlstance.settings import make_parser, parse
@@ -184,7 +185,8 @@ def test_a_changed_setting_is_made_beside_what_an_experiment_has(
     assert list(first) == ["switched", "paired", "beside"]
     assert all((Path(folder) / "manifest.json").is_file() for folder in first.values())
     assert first["switched"].endswith("/clean/switched/pairs") == bool(leaking)
-    run._claim_root(parse(ExperimentSettings, make_parser(ExperimentSettings, "", ""), arguments(0.5)), Folder(output))
+    given = parse(ExperimentSettings, make_parser(ExperimentSettings, "", ""), arguments(0.5))
+    claim_root(Folder(output), run._deciding(given))
     before = files_of(output)
     second = made(0.3)
     after = files_of(output)

@@ -13,7 +13,7 @@ from xlstance.errors import StorageError
 from xlstance.evaluation.claims import CLEAN_TRAINING
 from xlstance.evaluation.evidence import compare_arms
 from xlstance.evaluation.looks import count_looks, role_of
-from xlstance.evaluation.results import RESULTS, leakage_note, make_results, trained_on_leaks, write_results
+from xlstance.evaluation.results import RESULTS, SETTINGS, leakage_note, make_results, trained_on_leaks, write_results
 from xlstance.evaluation.settings import EvaluationSettings
 from xlstance.evaluation.zero_shot import arms_with_stance_data
 from xlstance.report.console import format_table
@@ -22,7 +22,6 @@ from xlstance.settings import from_plain
 from xlstance.storage import Folder
 
 _PLACES = ("output",)  # settings that decide nothing but where a run lies
-_CLAIM = "settings.json"  # what a run notes in its folder from the start
 
 
 def compare_runs(
@@ -96,7 +95,7 @@ def compare_runs(
 def _open(output: str) -> Folder:
     """The folder of the comparison; one that holds something else is refused."""
     root = Folder(output)
-    of_a_run = root.exists(_CLAIM) or (root.exists(RESULTS) and RUNS not in json.loads(root.read(RESULTS)))
+    of_a_run = root.exists(SETTINGS) or (root.exists(RESULTS) and RUNS not in json.loads(root.read(RESULTS)))
     if of_a_run:
         raise StorageError(f"{root} holds a run; choose another --output for the comparison")
     root.make()

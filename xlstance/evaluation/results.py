@@ -19,6 +19,7 @@ from xlstance.storage import Folder
 
 SCHEMA = 1
 RESULTS = "results.json"
+SETTINGS = "settings.json"  # what a run's folder was claimed for, from its start
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 from xlstance.encoders import EncoderSettings
 from xlstance.encoding import encoder_stamp
 from xlstance.errors import DataError, SettingsError, StorageError
-from xlstance.evaluation.results import ArmResult, write_results
+from xlstance.evaluation.results import SETTINGS, ArmResult, write_results
 from xlstance.experiment.baselines import baseline_contenders
 from xlstance.experiment.contenders import Contender, encoder_contender, measure
 from xlstance.experiment.corpora import publish_benchmarks
@@ -20,8 +20,6 @@ from xlstance.report.console import format_table
 from xlstance.report.files import REPORT, write_report
 from xlstance.session import ray_session
 from xlstance.storage import Folder
-
-_CLAIM = "settings.json"  # what an experiment notes in its folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +60,7 @@ def run_evaluation(settings: ExperimentSettings, given: Evaluated) -> dict[str, 
     """
     settings = _settled(settings, given)
     root = Folder(settings.output)
-    if root.exists(_CLAIM):
+    if root.exists(SETTINGS):
         raise StorageError(f"{root} holds an experiment; choose another --output")
     encoders = {name: replace(settings.encoder, model=model) for name, model in given.models.items()}
     stamps = {name: encoder_stamp(encoder) for name, encoder in encoders.items()}

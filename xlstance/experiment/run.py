@@ -2,13 +2,10 @@
 
 import dataclasses
 import json
-import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from xlstance.errors import StorageError
 from xlstance.evaluation.results import write_results
 from xlstance.experiment.cards import write_cards
 from xlstance.experiment.corpora import publish_benchmarks, publish_corpora
@@ -16,6 +13,7 @@ from xlstance.experiment.data import Prepared, prepare_training
 from xlstance.experiment.disk import check_node_folder, keep_models, on_disk
 from xlstance.experiment.evaluation import conclude, measure_arms
 from xlstance.experiment.examples import augmentation_examples
+from xlstance.experiment.place import claim_root, open_root, stage
 from xlstance.experiment.progress import follow
 from xlstance.experiment.provenance import provenance, write_settings
 from xlstance.experiment.settings import ExperimentSettings
@@ -30,8 +28,6 @@ from xlstance.training.tracking import METRICS
 from xlstance.training_data import TrainingData
 
 RUNS = "training-runs.json"
-_SETTINGS = "settings.json"
-_EVENTS = "events.jsonl"
 
 
 def run_experiment(settings: ExperimentSettings) -> dict[str, Any]:
@@ -41,16 +37,16 @@ def run_experiment(settings: ExperimentSettings) -> dict[str, Any]:
         UserError: for settings, data or an output folder that do not fit.
     """
     settings.need("arms", "benchmarks")
-    root = _open_root(settings)
+    root = open_root(Folder(settings.output), _deciding(settings), "an experiment")
     with _session(settings):
-        with _stage(root, "corpora"):
+        with stage(root, "corpora"):
             benchmarks = publish_benchmarks(settings, root)
             data = publish_corpora(settings, root, benchmarks)
-            _claim_root(settings, root)
+            claim_root(root, _deciding(settings))
         runs = _train(settings, root, data)
-        with _stage(root, "retrieval and evaluation"):
+        with stage(root, "retrieval and evaluation"):
             arms = measure_arms(settings, root, benchmarks, runs)
-    with _stage(root, "significance"):
+    with stage(root, "significance"):
         results = conclude(settings, root, arms)
     results["examples"] = augmentation_examples(settings, data)
     results["provenance"] = provenance(settings, root, benchmarks, data)
@@ -68,7 +64,7 @@ def run_augmentation(settings: ExperimentSettings) -> None:
     """Reads the corpora and publishes the augmented pairs, in an experiment's folder too: beside its own tables."""
     root = Folder(settings.output)
     root.make()
-    with _session(settings), _stage(root, "corpora"):
+    with _session(settings), stage(root, "corpora"):
         for data in publish_corpora(settings, root, publish_benchmarks(settings, root)).values():
             print(f"{data.name}: {data.rows} pairs in {data.pairs}")
 
@@ -76,11 +72,11 @@ def run_augmentation(settings: ExperimentSettings) -> None:
 def run_preparation(settings: ExperimentSettings) -> Path:
     """Makes all that training reads, and the list of runs that ``torchrun jobs/train.py`` takes."""
     settings.need("arms")
-    root = _open_root(settings)
-    with _session(settings), _stage(root, "corpora"):
+    root = open_root(Folder(settings.output), _deciding(settings), "an experiment")
+    with _session(settings), stage(root, "corpora"):
         data = publish_corpora(settings, root, publish_benchmarks(settings, root))
-        _claim_root(settings, root)
-    with _stage(root, "preparation"):
+        claim_root(root, _deciding(settings))
+    with stage(root, "preparation"):
         runs = _plan_runs(settings, root, prepare_training(settings, root, data))
     content = [dataclasses.asdict(run) for run in runs.values()]
     path = on_disk(settings, root).local / RUNS
@@ -91,11 +87,11 @@ def run_preparation(settings: ExperimentSettings) -> Path:
 def run_training(settings: ExperimentSettings) -> None:
     """Trains every arm, without evaluating it."""
     settings.need("arms")
-    root = _open_root(settings)
+    root = open_root(Folder(settings.output), _deciding(settings), "an experiment")
     with _session(settings):
-        with _stage(root, "corpora"):
+        with stage(root, "corpora"):
             data = publish_corpora(settings, root, publish_benchmarks(settings, root))
-            _claim_root(settings, root)
+            claim_root(root, _deciding(settings))
         runs = _train(settings, root, data)
         keep_models(root, runs.values())
         for run in runs.values():
@@ -106,27 +102,6 @@ def _session(settings: ExperimentSettings) -> AbstractContextManager[None]:
     cluster = settings.cluster
     cpus = max(cluster.workers * cluster.cpus_per_worker, cluster.stream_workers)
     return ray_session(cpus, cluster.cpu_nodes, cluster.gpu_nodes)
-
-
-def _open_root(settings: ExperimentSettings) -> Folder:
-    """The output folder, refused if it holds another experiment."""
-    root = Folder(settings.output)
-    if root.exists(_SETTINGS):
-        found, wanted = json.loads(root.read(_SETTINGS)), _deciding(settings)
-        changed = sorted(name for name in wanted if found.get(name) != wanted[name])
-        if changed:
-            raise StorageError(
-                f"{root} holds an experiment of other settings ({', '.join(changed)}); choose another --output, "
-                "or remove that folder"
-            )
-    root.make()
-    return root
-
-
-def _claim_root(settings: ExperimentSettings, root: Folder) -> None:
-    """Notes the settings, once the corpora are read: till then a mistake in them can be mended in place."""
-    if not root.exists(_SETTINGS):
-        root.write(_SETTINGS, json.dumps(_deciding(settings), indent=1).encode())
 
 
 def _deciding(settings: ExperimentSettings) -> dict[str, Any]:
@@ -140,25 +115,6 @@ def _deciding(settings: ExperimentSettings) -> dict[str, Any]:
     }
     plain: dict[str, Any] = json.loads(json.dumps({**kept, **parts}))
     return plain
-
-
-@contextmanager
-def _stage(root: Folder, name: str) -> Iterator[None]:
-    """Notes a stage's duration in ``events.jsonl``."""
-    started, began = time.time(), time.monotonic()
-    state = "failed"
-    try:
-        yield
-        state = "done"
-    finally:
-        event = {
-            "stage": name,
-            "state": state,
-            "started": round(started, 3),
-            "seconds": round(time.monotonic() - began, 3),
-        }
-        before = root.read(_EVENTS) if root.exists(_EVENTS) else b""  # in a bucket nothing can be added to a file
-        root.write(_EVENTS, before + json.dumps(event).encode() + b"\n")
 
 
 def _plan_runs(settings: ExperimentSettings, root: Folder, prepared: Prepared) -> dict[str, TrainingRun]:
@@ -184,10 +140,10 @@ def _plan_runs(settings: ExperimentSettings, root: Folder, prepared: Prepared) -
 
 
 def _train(settings: ExperimentSettings, root: Folder, data: dict[str, TrainingData]) -> dict[str, TrainingRun]:
-    with _stage(root, "preparation"):
+    with stage(root, "preparation"):
         runs = _plan_runs(settings, root, prepare_training(settings, root, data))
     cluster = settings.cluster
-    with _stage(root, "training"), follow(list(runs.values())):
+    with stage(root, "training"), follow(list(runs.values())):
         fit(
             list(runs.values()),
             on_disk(settings, root).local / "ray",

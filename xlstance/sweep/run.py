@@ -2,17 +2,16 @@
 
 import json
 import shutil
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from xlstance.errors import StorageError, UserError
+from xlstance.errors import UserError
 from xlstance.evaluation.results import ArmResult, write_results
 from xlstance.experiment.cards import write_cards
 from xlstance.experiment.corpora import publish_benchmarks
 from xlstance.experiment.evaluation import conclude, measure_arms
+from xlstance.experiment.place import claim_root, open_root, stage
 from xlstance.experiment.settings import Arm, ExperimentSettings
 from xlstance.report.console import format_table
 from xlstance.report.files import REPORT, write_report
@@ -31,7 +30,6 @@ from xlstance.training_data import TrainingData
 
 SWEEP = "sweep.json"
 BEST = "best"
-_SETTINGS = "settings.json"
 _NO_PART_OF_A_MODEL = ("checkpoints", METRICS, "ray", "tensorboard")
 
 
@@ -53,15 +51,17 @@ def run_sweep(settings: ExperimentSettings, sweep: SweepSettings, name: str) -> 
     settings = replace(settings, seeds=sweep.seeds or settings.seeds, baselines=[])
     sweep = replace(sweep, seeds=settings.seeds)
     check_space(settings, sweep)
-    root = _open_root(settings, sweep, Folder(settings.output) / "sweeps" / name)
+    # More trials or seeds, or another search, go on with what there is.
+    deciding = _deciding(settings, sweep)
+    root = open_root(Folder(settings.output) / "sweeps" / name, deciding, "a sweep")
     steps = arm_of(settings, sweep.arm).training(settings.training).steps
     with ray_session(_cpus(settings, sweep)):
-        with _stage(root, "shared stages"):
+        with stage(root, "shared stages"):
             benchmarks = publish_benchmarks(settings, root)
             shared, pool, data = share(settings, sweep, root, benchmarks)
-            _claim_root(settings, sweep, root)
+            claim_root(root, deciding)
         journal = Journal(root.local / JOURNAL)
-        with _stage(root, "trials"):
+        with stage(root, "trials"):
             run_trials(sweep, settings.cluster, steps, shared, pool, journal, root)
         trials = list(journal.trials.values())
         points = outcome.points_of(sweep, trials)
@@ -69,7 +69,7 @@ def run_sweep(settings: ExperimentSettings, sweep: SweepSettings, name: str) -> 
             reasons = dict.fromkeys(trial.reason for trial in trials if trial.reason)
             raise UserError(f"no trial of {root} came to its end: {'; '.join(reasons) or 'all were stopped'}")
         found = _outcome(sweep, points, trials)
-        with _stage(root, "retrieval and evaluation"):
+        with stage(root, "retrieval and evaluation"):
             results = _test(settings, sweep, root, benchmarks, shared, points, found, data)
     _export(points, found, root)
     write_results(root, results)
@@ -163,26 +163,6 @@ def _cpus(settings: ExperimentSettings, sweep: SweepSettings) -> int:
     return max(max(1, sweep.concurrency) * cluster.workers * cluster.cpus_per_worker, cluster.stream_workers)
 
 
-def _open_root(settings: ExperimentSettings, sweep: SweepSettings, root: Folder) -> Folder:
-    """The sweep's folder, refused if it holds another one. More trials or seeds, or another search, go on with it."""
-    if root.exists(_SETTINGS):
-        found, wanted = json.loads(root.read(_SETTINGS)), _deciding(settings, sweep)
-        changed = sorted(name for name in wanted if found.get(name) != wanted[name])
-        if changed:
-            raise StorageError(
-                f"{root} holds a sweep of other settings ({', '.join(changed)}); choose another --output, "
-                "or remove that folder"
-            )
-    root.make()
-    return root
-
-
-def _claim_root(settings: ExperimentSettings, sweep: SweepSettings, root: Folder) -> None:
-    """Notes the settings, once the corpora are read: till then a mistake in them can be mended in place."""
-    if not root.exists(_SETTINGS):
-        root.write(_SETTINGS, json.dumps(_deciding(settings, sweep), indent=1).encode())
-
-
 def _deciding(settings: ExperimentSettings, sweep: SweepSettings) -> dict[str, Any]:
     """What decides a trial's figures, as JSON gives it back."""
     free = ("output", "data", "cluster", "evaluation", "seeds", "benchmarks")
@@ -197,17 +177,3 @@ def _deciding(settings: ExperimentSettings, sweep: SweepSettings) -> dict[str, A
     }
     plain: dict[str, Any] = json.loads(json.dumps({**own, **parts}))
     return plain
-
-
-@contextmanager
-def _stage(root: Folder, name: str) -> Iterator[None]:
-    """Notes a stage's duration in ``events.jsonl``."""
-    started, began, state = time.time(), time.monotonic(), "failed"
-    try:
-        yield
-        state = "done"
-    finally:
-        seconds = round(time.monotonic() - began, 3)
-        event = {"stage": name, "state": state, "started": round(started, 3), "seconds": seconds}
-        with (root.local / "events.jsonl").open("a") as file:
-            file.write(json.dumps(event) + "\n")
