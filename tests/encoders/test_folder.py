@@ -88,6 +88,14 @@ def test_written_by_sentence_transformers(vocabulary: Path, tmp_path: Path, text
     assert load_encoder(EncoderSettings(model=str(tmp_path / "theirs2"))).prefix == encoder.prefix
 
 
+def test_a_folder_s_one_limit_holds_for_queries_and_passages(vocabulary: Path, tmp_path: Path) -> None:
+    build(vocabulary).save(tmp_path / "ours")
+    theirs = sentence_transformers.SentenceTransformer(str(tmp_path / "ours"), device="cpu")
+    theirs.max_seq_length = 90
+    theirs.save(str(tmp_path / "theirs"))
+    assert load_encoder(EncoderSettings(model=str(tmp_path / "theirs"))).max_length == {"query": 90, "passage": 90}
+
+
 def test_a_plain_transformers_folder(vocabulary: Path, tmp_path: Path, texts: list[str]) -> None:
     encoder = build(vocabulary, query_prefix="", passage_prefix="")
     encoder.save(tmp_path)

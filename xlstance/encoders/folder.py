@@ -83,9 +83,17 @@ def read_description(folder: Path) -> Description:
             "query": prompts.get("query") or fallback,
             "passage": prompts.get("passage") or prompts.get("document") or fallback,
         },
-        limit=transformer.get("max_seq_length"),
+        limit=transformer.get("max_seq_length") or _limit_of_tokenizer(folder, paths[0]),
         max_length=config.get("max_length") or {},
     )
+
+
+def _limit_of_tokenizer(folder: Path, weights: Path) -> int | None:
+    """Where newer versions of sentence-transformers keep their limit; a plain folder's says what is possible only."""
+    if not (folder / "modules.json").exists():
+        return None
+    limit: int | None = _read_json(weights / "tokenizer_config.json", default={}).get("model_max_length")
+    return limit
 
 
 def _read_pooling(path: Path) -> Pooling:

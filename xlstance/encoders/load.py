@@ -1,6 +1,7 @@
 """Opens an encoder from a folder or a hub name, or builds one from scratch; no remote code, no pickles."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +88,17 @@ def _prefixes(settings: EncoderSettings, known: dict[TextKind, str]) -> dict[Tex
 
 
 def _lengths(
-    settings: EncoderSettings, known: dict[TextKind, int], advised: int | None = None, positions: int | None = None
+    settings: EncoderSettings,
+    known: dict[TextKind, int],
+    usual: Mapping[TextKind, int] = _DEFAULT_LENGTH,
+    positions: int | None = None,
 ) -> dict[TextKind, int]:
-    # A setting may exceed what the folder advises, but not the positions that the network has.
+    # A setting may exceed what is usual, but not the positions that the network has.
     given: dict[TextKind, int | None] = {"query": settings.max_query_length, "passage": settings.max_passage_length}
     lengths: dict[TextKind, int] = {}
     for kind, value in given.items():
-        default = min(limit for limit in (_DEFAULT_LENGTH[kind], advised, positions) if limit)
-        lengths[kind] = known.get(kind, default) if value is None else value
+        default = known.get(kind, min(usual[kind], positions or usual[kind]))
+        lengths[kind] = default if value is None else value
         if positions and lengths[kind] > positions:
             raise SettingsError(
                 f"max_{kind}_length is {lengths[kind]}, but this model has positions for at most {positions} tokens"
@@ -139,14 +143,16 @@ def _open(settings: EncoderSettings, described: Description) -> TransformerEncod
         backend = tokenizer.backend_tokenizer
         rest = [backend.normalizer] if backend.normalizer else []
         backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *rest])
-    advised = min(described.limit or tokenizer.model_max_length, tokenizer.model_max_length)
+    most = tokenizer.model_max_length
+    # A folder of sentence-transformers knows one limit, for queries and passages alike.
+    usual = {kind: min(described.limit or length, most) for kind, length in _DEFAULT_LENGTH.items()}
     return TransformerEncoder(
         model,
         tokenizer,
         pooling=settings.pooling or described.pooling or "mean",
         projections=[Projection.load(path) for path in described.projections],
         prefix=_prefixes(settings, described.prefix),
-        max_length=_lengths(settings, described.max_length, advised, _positions(model)),
+        max_length=_lengths(settings, described.max_length, usual, _positions(model)),
     )
 
 

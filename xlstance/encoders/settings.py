@@ -25,8 +25,8 @@ class EncoderSettings:
         query_prefix: put before every query, such as ``"Query: "``. Default: what the folder says, else nothing.
         passage_prefix: put before every passage. Default: what the folder says, else nothing.
         max_query_length: tokens kept of a query, special tokens and prefix included. Default: what the folder says,
-            at most 64.
-        max_passage_length: tokens kept of a passage. Default: what the folder says, at most 256.
+            else 64.
+        max_passage_length: tokens kept of a passage. Default: what the folder says, else 256.
         attention: how a transformer attends. ``packed`` lays texts end to end without padding; ``sdpa`` (torch's fused
             kernels), ``eager`` and ``flash_attention_2`` (needs the package flash-attn) pad them. Default: packed
             where the network can, else the best of the others that it has.
