@@ -1,12 +1,15 @@
 """``xlstance evaluate`` as a user calls it: models, vectors, runs and baselines, and what is said of mistakes."""
 
+import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from xlstance.cli import main
 from xlstance.encoders import EncoderSettings, load_encoder, train_vocabulary
+from xlstance.storage import Folder, read_manifest
 
 
 @pytest.fixture
@@ -115,6 +118,18 @@ def test_models_and_baselines_are_measured_on_several_benchmarks(model, config, 
     assert files == {"qrels.txt", *(f"{name}-0.run.gz" for name in names)}
     assert (out / "report.html").exists()
 
+    # Beside the report stands what measures the same again.
+    told = results["provenance"]
+    assert told["command"] == ["evaluate", "--model", str(model), str(other), "--baselines", *baselines]
+    assert [(row["kind"], row["name"], row["path"]) for row in told["measured"]] == [
+        ("model", "tiny-model", str(model)),
+        ("model", "other-model", str(other)),
+    ]
+    assert len({row["fingerprint"] for row in told["measured"]}) == 1  # the same weights
+    tables = {(row["of"], row["table"]) for row in told["tables"]}
+    assert tables == {(name, kind) for name in ("world", "stances") for kind in ("queries", "passages", "qrels")}
+    assert f"xlstance evaluate --model {model} {other} --baselines bm25" in (out / "report.html").read_text()
+
     # A second time nothing is encoded again.
     before = {path: path.stat().st_mtime_ns for path in (out / "vectors").rglob("*.parquet")}
     assert main(["evaluate", *given]) == 0
@@ -131,6 +146,16 @@ def test_models_and_baselines_are_measured_on_several_benchmarks(model, config, 
     ]
     given = ["--config", str(config), *back, "--output", str(tmp_path / "back")]
     assert main(["evaluate", *given]) == 0
+    told = json.loads((tmp_path / "back" / "results.json").read_text())["provenance"]
+    assert told["command"] == ["evaluate", "--vectors", back[1], "--run", back[3], "--baselines", "untouched"]
+    vectors, run = told["measured"]
+    assert (vectors["kind"], vectors["name"], vectors["path"]) == ("vectors", "world", back[1])
+    assert (run["kind"], run["name"], run["path"]) == ("run", "tiny-model-0", back[3])
+    assert run["fingerprint"] == hashlib.sha256(Path(back[3]).read_bytes()).hexdigest()
+    published = [row for row in told["tables"] if row["table"] == "vectors"]
+    assert [row["fingerprint"] for row in published] == [
+        read_manifest(Folder(back[1]) / name).fingerprint for name in ("queries", "passages")
+    ]
     returned = {
         arm["name"]: arm["benchmarks"]["world"]
         for arm in json.loads((tmp_path / "back" / "results.json").read_text())["arms"]
@@ -141,6 +166,26 @@ def test_models_and_baselines_are_measured_on_several_benchmarks(model, config, 
         assert returned["world"][setting] == first[setting]
         # FAISS has an order of its own for passages whose vectors are equal.
         assert returned["tiny-model-0"][setting]["map"] == pytest.approx(first[setting]["map"], abs=0.01)
+
+
+@pytest.mark.slow  # two evaluations
+def test_what_stands_beside_the_report_measures_the_same_again(model, config, tmp_path, capsys, ray_session):
+    out, again = tmp_path / "out", tmp_path / "again"
+    config.write_text(config.read_text().replace(", {name: stances, format: miniature-stance}", ""))
+    given = ["--config", str(config), "--model", str(model), "--baselines", "bm25", "merged-round-robin"]
+    assert main(["evaluate", *given, "--retrieval.top_k", "7", "--output", str(out)]) == 0
+    first = json.loads((out / "results.json").read_text())
+    told = first["provenance"]
+    assert main([*told["command"], "--config", str(out / told["settings"]), "--output", str(again)]) == 0
+    repeated = json.loads((again / "results.json").read_text())
+    assert [repeated[key] for key in ("arms", "significance", "provenance")] == [
+        first[key] for key in ("arms", "significance", "provenance")
+    ]
+    assert first["arms"][-1]["benchmarks"]["world"]["search"]["top_k"] == 7
+    # For an experiment's the settings cannot be taken.
+    capsys.readouterr()
+    assert main(["experiment", "--config", str(out / told["settings"]), "--output", str(tmp_path / "not")]) == 2
+    assert capsys.readouterr().err == "error: arms is empty: an experiment needs at least one\n"
 
 
 def test_a_run_of_another_benchmark_is_one_line(copy, tmp_path, capsys, ray_session):

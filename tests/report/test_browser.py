@@ -136,3 +136,54 @@ def test_colours_follow_the_readers_scheme(browser, pages):
     light = browser.run(back)
     browser.open(pages / "rich.html", dark=True)
     assert browser.run(back) != light
+
+
+OPEN = "[...document.querySelectorAll('main details')].map((part) => part.open)"
+HEIGHT = "document.documentElement.scrollHeight"
+
+
+def test_a_narrow_window_folds_what_few_read_and_a_wide_one_some_of_it(browser, pages):
+    browser.open(pages / "rich.html", 360)
+    narrow = browser.run(OPEN)
+    assert not any(narrow)
+    assert browser.run(HEIGHT) < 10_000
+    first = "document.querySelector('.verdicts .sure').getBoundingClientRect().bottom"
+    assert browser.run(first) < 900  # the first screen says who won and whether that is certain
+    browser.open(pages / "rich.html", 1360)
+    wide = browser.run(OPEN)
+    assert any(wide)
+    assert not all(wide)
+    titles = browser.run(
+        "[...document.querySelectorAll('main details[open] > summary')].map((line) => line.textContent.trim())"
+    )
+    assert titles == ["By query language", "Language bias", "Query language by passage language", "Curves"]
+
+
+def test_all_that_is_folded_stands_in_print_without_scripts_too(browser, pages):
+    browser.open(pages / "rich.html", 360, scripts=False)
+    on_screen = browser.run(HEIGHT)
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    on_paper = browser.run(HEIGHT)
+    browser.run("document.querySelectorAll('details').forEach((part) => { part.open = true })")
+    unfolded = browser.run(HEIGHT)
+    browser.call("Emulation.setEmulatedMedia", media="")
+    assert on_paper == unfolded > 1.5 * on_screen
+
+
+def test_what_print_unfolds_is_folded_again(browser, pages):
+    browser.open(pages / "rich.html", 1360)
+    before = browser.run(OPEN)
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    assert all(browser.run(OPEN))
+    browser.run("dispatchEvent(new Event('afterprint'))")
+    assert browser.run(OPEN) == before
+
+
+def test_whoever_goes_to_a_folded_part_finds_it_open(browser, pages):
+    browser.open(pages / "rich.html", 360)
+    browser.run("void (location.hash = 'benchmark-1-bias')")
+    for _ in range(100):
+        if browser.run("document.getElementById('benchmark-1-bias').open"):
+            break
+    assert browser.run("document.getElementById('benchmark-1-bias').open")
+    assert not browser.run("document.getElementById('benchmark-1-heat').open")

@@ -56,7 +56,8 @@ def check_latex(text):
     assert plain.count("^") == text.count("$^{*}$")
     body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
     rows = [row for row in body.splitlines() if row.endswith(r"\\")]
-    columns = len(re.search(r"\\begin\{tabular\}\{(l?r+|lr+)\}", text)[1])
+    columns = len(re.search(r"\\begin\{tabular\}\{(lr+)\}", text)[1])
+    assert columns <= 5  # so many stand beside one another on a page
     assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {columns}
     assert re.findall(r"\\begin\{(\w+)\}", text) == re.findall(r"\\end\{(\w+)\}", text)[::-1]
 
@@ -76,13 +77,35 @@ def test_unescaped_latex_would_be_found():
 def test_latex_has_stars_intervals_and_a_caption_that_explains_them():
     text = latex_table(with_tests(two_arms(), ("hybrid", "mono", "map")), "xquad-r")
     assert r"hybrid & \textbf{0.9000}\rlap{$^{*}$} & 0.6000 &" in text
-    assert r" & {\scriptsize 0.8800 to 0.9200} &  &" in text
+    assert r" & {\scriptsize 0.8800--0.9200} &  &" in text
     caption = next(line for line in text.splitlines() if line.startswith(r"\caption"))
     assert "* certainly the best: p below 0.05" in caption
     assert r"95\% interval" in caption
     assert "One seed per arm" in caption
     rich = latex_table(everything(), "xquad-r")
-    assert rich.index("hybrid-75") < rich.rindex(r"\midrule") < rich.index("bm25")
+    assert rich.rindex("hybrid-75") < rich.rindex(r"\midrule") < rich.rindex("bm25")
+
+
+def test_latex_columns_stand_in_groups_that_each_hold_every_arm():
+    rows = [line.split(" & ")[0] for line in latex_table(everything(), "xquad-r").splitlines() if line.endswith(r"\\")]
+    named = [row for row in rows if row]
+    arms = ["x-x-mono", "x-y", "hybrid-25", "hybrid-75", "bm25", "translate-test"]
+    assert named == ["arm", *arms, "arm", *arms]
+    heads = re.findall(r"arm & (.*) \\\\", latex_table(everything(), "xquad-r"))
+    assert heads == ["mono mAP & cross mAP & multi mAP & ", "mono R@1 & cross R@1 & multi R@10 & rank distance"]
+
+
+def test_a_latex_table_that_is_longer_than_a_page_is_several():
+    many = make_results([arm(f"arm-{number}") for number in range(25)], {})
+    text = latex_table(many, "xquad-r")
+    first, second = text.split(r"\end{table}")[:2]
+    assert [part.count("arm-24 &") for part in (first, second)] == [1, 1]
+    assert re.findall(r"\\label\{(.*)\}", text) == ["tab:xquad-r", "tab:xquad-r-2"]
+    assert "Continued." in second
+    assert "Continued." not in first
+    check_latex(first + r"\end{table}")
+    check_latex(second + r"\end{table}")
+    assert text.count(r"\begin{table}") == text.count(r"\caption") == 2
 
 
 def test_synthetic_data_are_called_so():

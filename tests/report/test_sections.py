@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from planted_results import EXAMPLE, METRICS, PROVENANCE, Reader, everything, trained, two_arms
+from planted_results import EXAMPLE, METRICS, PROVENANCE, Reader, arm, everything, trained, two_arms
 
 from xlstance.evaluation.results import make_results
 from xlstance.report.arms import arm_looks
@@ -12,6 +12,7 @@ from xlstance.report.figures import comparison_of, listed
 from xlstance.report.mixing import alpha_groups
 from xlstance.report.page import render_report
 from xlstance.report.palette import HUES
+from xlstance.report.verdict import summary
 
 ALWAYS = ["What was run", "xquad-r", "Source and settings"]
 ALL = [
@@ -37,7 +38,7 @@ def headings(page, level):
 def section(page, anchor):
     """The text of what stands from an anchor to the next one."""
     start = page.index(f'id="{anchor}"')
-    end = re.search(r'<(section|div class="part") id=', page[start:])
+    end = re.search(r'<(section|div class="part"|details class="part") id=', page[start:])
     cut = page[start : start + end.start()] if end else page[start:]
     return " ".join(re.sub(r"<[^>]*>", " ", cut.partition(">")[2]).split())
 
@@ -116,8 +117,8 @@ def test_arms_that_differ_in_more_than_alpha_stand_on_no_line():
     other.train["steps"] = 800
     assert alpha_groups(make_results([one, other], {})) == []
     falling = [trained(name, "hybrid", alpha) for name, alpha in (("falling", 0.5), ("too", 0.6))]
-    for arm in falling:
-        arm.sampler["alpha_schedule"] = {"0": 1.0}
+    for made in falling:
+        made.sampler["alpha_schedule"] = {"0": 1.0}
     assert alpha_groups(make_results(falling, {})) == []
     assert alpha_groups(make_results([one, trained("x-y", "x-y", 0.5)], {})) == []
 
@@ -177,6 +178,51 @@ def test_the_source_says_how_to_reproduce(page):
     assert "xlstance experiment --config reproduce.yaml --output runs/again" in said
     assert "git checkout" not in said
     assert "pip install" not in said
+
+
+def test_an_evaluation_is_reproduced_by_its_own_command_and_names_what_it_measured():
+    measured = [{"kind": "run", "name": "theirs", "path": "their runs/a.run.gz", "fingerprint": "ab" * 32}]
+    command = ["evaluate", "--run", "their runs/a.run.gz", "--baselines", "bm25"]
+    own = {**PROVENANCE, "command": command, "measured": measured}
+    said = section(render_report({**everything(), "provenance": own}, []), "source")
+    line = "xlstance evaluate --run 'their runs/a.run.gz' --baselines bm25 --config reproduce.yaml --data DATA"
+    assert f"{line} --output runs/again".replace("'", "&#39;") in said
+    assert f"theirs run their runs/a.run.gz {'ab' * 32}" in said
+    assert "What was measured" not in section(render_report(everything(), []), "source")
+
+
+def test_of_several_benchmarks_the_lead_says_who_is_best_over_all_languages():
+    arms = [trained(name, "hybrid", alpha, rise) for name, alpha, rise in (("one", 0.2, 0.0), ("two", 0.4, 0.1))]
+    for made in arms:
+        own = made.benchmarks["xquad-r"]
+        turned = {**own, "multi": {**own["multi"], "map": 1 - own["multi"]["map"]}}
+        made.benchmarks.update({"mlqa-r": own, "other": turned})
+    assert summary(make_results(arms, {})) == (
+        "Highest mAP over all languages: two on xquad-r and mlqa-r; one on other."
+    )
+
+
+def test_the_first_screen_counts_the_claims_and_leads_to_them(page):
+    assert re.search(r'<a href="#claims">Claims</a>: 1 supported\.', page)
+    assert 'href="#claims">Claims</a>:' not in render_report(two_arms(), [])
+
+
+def test_many_notes_are_folded_and_few_are_not():
+    def notes(count):
+        results = make_results([arm(name, notes=[f"note {n}" for n in range(count)]) for name in "ab"], {})
+        return render_report(results, [])
+
+    assert "3 notes on these figures</summary>" in notes(3)
+    assert "notes on these figures" not in notes(2)
+    assert all("<li>note 1</li>" in notes(count) for count in (2, 3))
+
+
+def test_one_example_of_each_augmentation_stands_open():
+    one, three = ({**everything(), "examples": [EXAMPLE] * count} for count in (1, 3))
+    assert "more of switched" not in render_report(one, [])
+    page = render_report(three, [])
+    cut = page[page.index('id="examples"') : page.index('id="leakage"')]
+    assert [part.count("<caption>") for part in cut.split("2 more of switched</summary>")] == [1, 2]
 
 
 def test_compared_runs_say_what_differs(page):

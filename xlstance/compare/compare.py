@@ -10,6 +10,7 @@ from xlstance.compare.differences import differences, in_common
 from xlstance.compare.runs import RUNS, Run, open_runs
 from xlstance.compare.union import ComparedArm, results_of, seeds_in_common, tables_of, unite
 from xlstance.errors import StorageError
+from xlstance.evaluation.augmentation_kinds import augmentation_kinds
 from xlstance.evaluation.claims import CLEAN_TRAINING
 from xlstance.evaluation.evidence import compare_arms
 from xlstance.evaluation.looks import count_looks, role_of
@@ -65,6 +66,7 @@ def compare_runs(
         roles,
         replace(tested, resamples=resamples) if resamples else tested,
         {arm.name for arm in arms if arm.own in arms_with_stance_data(arm.run.settings)},
+        {arm.name: augmentation_kinds(arm.run.settings).get(arm.own, "none") for arm in arms},
     )
     evidence["claims"] += _claims_of_data(runs)
     first, *others = (run.folder for run in runs)

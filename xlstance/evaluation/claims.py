@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from xlstance.evaluation.augmentation_kinds import Kind
 from xlstance.evaluation.comparisons import Comparison, Resampled
 from xlstance.evaluation.looks import Role
 from xlstance.evaluation.protocols import STANCE, TOPICAL
@@ -35,15 +36,16 @@ class _Statement:
         text: what is claimed of ``{arm}``.
         columns: the figures in which it must be better.
         against: samplers of the arms that it must be better than; empty: all that are not hybrid.
-        of_augmentation: whether it is about augmentation: an augmented arm must be better than those of the same
-            sampler without any, zero-shot in stance retrieval.
+        over: for what is claimed of augmentation, zero-shot in stance retrieval: which arms of the same sampler an
+            augmented arm must be better than. ``none``: those without any; ``generic``: those with augmentation that
+            is not made for stances, if its own is.
     """
 
     name: str
     text: str
     columns: tuple[Column, ...]
     against: tuple[str, ...] = ()
-    of_augmentation: bool = False
+    over: Literal["", "none", "generic"] = ""
 
 
 _STATEMENTS = (
@@ -72,7 +74,14 @@ _STATEMENTS = (
         text="{arm} is better than hybrid batch training without augmentation in zero-shot multilingual retrieval of "
         "stances",
         columns=MAPS[2:],
-        of_augmentation=True,
+        over="none",
+    ),
+    _Statement(
+        name="task-specific-augmentation-helps",
+        text="{arm}, whose augmentation is made for stances, is better than hybrid batch training with generic "
+        "augmentation in zero-shot multilingual retrieval of stances",
+        columns=MAPS[2:],
+        over="generic",
     ),
 )
 
@@ -136,11 +145,13 @@ def check_claims(
     arms: Sequence[ArmResult],
     roles: Mapping[str, Role],
     stance_trained: Collection[str] | None = None,
+    augmentations: Mapping[str, Kind] | None = None,
 ) -> list[Claim]:
     """Checks every claim on every hybrid arm and benchmark that has the data for it.
 
     An arm is compared with those of the same augmentations, and with the untouched encoder; what its augmentations are
-    worth is asked against the same sampler without them.
+    worth is asked against the same sampler without them, and what it is worth that they are made for stances against
+    the same sampler with others.
 
     Args:
         resampled: the draws by benchmark, with ``COLUMNS`` among their figures.
@@ -148,6 +159,8 @@ def check_claims(
         roles: whether a benchmark is a test set.
         stance_trained: the arms that are not zero-shot in stance retrieval, from ``zero_shot.arms_with_stance_data``;
             None if that is not known: nothing is then said of zero-shot retrieval.
+        augmentations: of what kind each arm's augmentation is, from ``augmentation_kinds``; of an arm that is not
+            there, or if that is not known, any is taken for generic.
     """
     asked = []
     for benchmark, draws in resampled.items():
@@ -162,7 +175,11 @@ def check_claims(
             for arm in scored
             if arm.sampler.get("kind") == "hybrid"
             for statement in _STATEMENTS
-            if (others := _others(statement, arm, zero_shot if statement.of_augmentation else scored))
+            if (
+                others := _augmented_otherwise(statement.over, arm, zero_shot, augmentations or {})
+                if statement.over
+                else _others(statement, arm, scored)
+            )
             and set(statement.columns) <= set(draws.columns)
         ]
     together = {role: sum(roles[benchmark] == role for benchmark, *_ in asked) for role in roles.values()}
@@ -178,10 +195,6 @@ def _is_of_stance(arm: ArmResult, benchmark: str) -> bool:
 
 def _others(statement: _Statement, arm: ArmResult, arms: Sequence[ArmResult]) -> list[str]:
     """The arms that a statement compares with; none if one of the samplers that it names is not there."""
-    if statement.of_augmentation:
-        if not arm.augmentation or arm.name not in {other.name for other in arms}:
-            return []
-        return [other.name for other in arms if not other.augmentation and dict(other.sampler) == dict(arm.sampler)]
     matched = [
         (other.sampler.get("kind", "none"), other.name)
         for other in arms
@@ -192,6 +205,19 @@ def _others(statement: _Statement, arm: ArmResult, arms: Sequence[ArmResult]) ->
     if not set(statement.against) <= {kind for kind, _ in matched}:
         return []
     return [name for kind, name in matched if kind in statement.against]
+
+
+def _augmented_otherwise(
+    over: str, arm: ArmResult, zero_shot: Sequence[ArmResult], augmentations: Mapping[str, Kind]
+) -> list[str]:
+    """The arms with augmentation ``over`` that one with more is compared with; none for an arm that has no more."""
+    kinds = {
+        other.name: augmentations.get(other.name, "generic" if other.augmentation else "none")
+        for other in zero_shot
+        if dict(other.sampler) == dict(arm.sampler)
+    }
+    more = {"none": ("generic", "stances"), "generic": ("stances",)}[over]
+    return [name for name, kind in kinds.items() if kind == over] if kinds.get(arm.name) in more else []
 
 
 def _check(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from xlstance.evaluation.augmentation_kinds import Kind
 from xlstance.evaluation.claims import COLUMNS, check_claims, clean_training
 from xlstance.evaluation.looks import Role
 from xlstance.evaluation.results import ArmResult, columns_of
@@ -22,6 +23,7 @@ def gather_evidence(
     leakage: Mapping[str, Any],
     unaudited: Sequence[str] = (),
     stance_trained: Collection[str] | None = None,
+    augmentations: Mapping[str, Kind] | None = None,
 ) -> dict[str, Any]:
     """Tests all arms of a run against each other and checks the claims.
 
@@ -33,6 +35,7 @@ def gather_evidence(
         leakage: the content of ``leakage.json``; empty if nothing was audited.
         unaudited: what went into training past the audit.
         stance_trained: as of ``compare_arms``.
+        augmentations: as of ``compare_arms``.
 
     Returns:
         What ``compare_arms`` returns; where something was trained, with the claim that no evaluation set was in it.
@@ -40,7 +43,7 @@ def gather_evidence(
     Raises:
         DataError: if the arms were not scored on the same queries with the same seeds.
     """
-    evidence = compare_arms(tables, arms, roles, settings, stance_trained)
+    evidence = compare_arms(tables, arms, roles, settings, stance_trained, augmentations)
     if any(arm.sampler for arm in arms):
         evidence["claims"].append(asdict(clean_training(leakage, unaudited)))
     return evidence
@@ -52,6 +55,7 @@ def compare_arms(
     roles: Mapping[str, Role],
     settings: EvaluationSettings,
     stance_trained: Collection[str] | None = None,
+    augmentations: Mapping[str, Kind] | None = None,
 ) -> dict[str, Any]:
     """Tests all arms against each other and checks the claims about them.
 
@@ -61,6 +65,7 @@ def compare_arms(
         roles: whether a benchmark is a test set, from ``looks.role_of``.
         settings: how it is tested.
         stance_trained: as of ``check_claims``.
+        augmentations: as of ``check_claims``.
 
     Returns:
         ``significance`` by benchmark, None where there is nothing to draw again, and ``claims``, as ``Claim`` has them.
@@ -75,7 +80,7 @@ def compare_arms(
         shown = [column for column in columns_of(measured, benchmark) if not column.figure.endswith("_blind")]
         drawn[benchmark] = resample(of_runs, list(dict.fromkeys([*shown, *COLUMNS])), settings)
     known = {benchmark: draws for benchmark, draws in drawn.items() if draws is not None}
-    claims = check_claims(known, arms, roles, stance_trained)
+    claims = check_claims(known, arms, roles, stance_trained, augmentations)
     return {
         "significance": {name: None if draws is None else significance(draws) for name, draws in drawn.items()},
         "claims": [asdict(claim) for claim in claims],

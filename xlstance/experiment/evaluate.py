@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from xlstance.encoders import EncoderSettings
-from xlstance.encoding import encoder_stamp
+from xlstance.encoding import TABLE_OF, encoder_stamp
 from xlstance.errors import DataError, SettingsError, StorageError
 from xlstance.evaluation.results import SETTINGS, ArmResult, write_results
 from xlstance.experiment.baselines import baseline_contenders
 from xlstance.experiment.contenders import Contender, encoder_contender, measure
 from xlstance.experiment.corpora import publish_benchmarks
 from xlstance.experiment.evaluation import conclude
+from xlstance.experiment.provenance import provenance, table_facts, write_settings
 from xlstance.experiment.rankers import ByRun, ByVectors, Ranker
 from xlstance.experiment.settings import UNTOUCHED, Arm, Baseline, ExperimentSettings
-from xlstance.files import what_is_there
+from xlstance.files import sha256_of, what_is_there
 from xlstance.report.console import format_table
 from xlstance.report.files import REPORT, write_report
 from xlstance.session import ray_session
@@ -75,7 +76,11 @@ def run_evaluation(settings: ExperimentSettings, given: Evaluated) -> dict[str, 
         figures = measure(settings, root, benchmarks, contenders)
     arms = [replace(contender.arm, benchmarks=figures[contender.name]) for contender in contenders]
     results = conclude(settings, root, arms)
+    results["provenance"] = _provenance(settings, root, benchmarks, given, stamps)
     write_results(root, results)
+    # Models and baselines stand in the command line; without arms the file cannot be taken for an experiment's.
+    encoder = replace(settings.encoder, model="")
+    write_settings(replace(settings, arms=[], baselines=[], encoder=encoder), root)
     write_report(root, results, [])
     print(f"\n{format_table(results)}\n\nreport: {root}/{REPORT}")
     return results
@@ -111,12 +116,41 @@ def _settled(settings: ExperimentSettings, given: Evaluated) -> ExperimentSettin
 def _others(settings: ExperimentSettings, given: Evaluated) -> Sequence[Contender]:
     """The vectors and runs, each on the one benchmark."""
     (benchmark, *_) = settings.benchmarks
-    rankers: dict[str, Ranker] = {
-        name: ByVectors(vectors=Folder(folder), index=settings.retrieval.index)
-        for name, folder in given.vectors.items()
-    }
+    rankers: dict[str, Ranker] = {name: _vectors(settings, folder) for name, folder in given.vectors.items()}
     rankers |= {name: ByRun(path=str(Path(path).absolute()), name=name) for name, path in given.runs.items()}
     return [Contender(arm=_arm(settings, name), rankers={benchmark.name: ranker}) for name, ranker in rankers.items()]
+
+
+def _provenance(
+    settings: ExperimentSettings,
+    root: Folder,
+    benchmarks: Mapping[str, Folder],
+    given: Evaluated,
+    stamps: Mapping[str, str],
+) -> dict[str, Any]:
+    """As of an experiment; with the command line that measures the same again, and what it names by its content."""
+    found = provenance(settings, root, benchmarks, {})
+    for name, folder in given.vectors.items():
+        found["tables"] += [table_facts(name, Folder(folder) / table) for table in TABLE_OF.values()]
+    named = {
+        "--model": given.models.values(),
+        "--vectors": given.vectors.values(),
+        "--run": given.runs.values(),
+        "--baselines": given.baselines,
+    }
+    measured = [("model", name, path, stamps[name]) for name, path in given.models.items()]
+    measured += [("vectors", name, path, _vectors(settings, path).stamp) for name, path in given.vectors.items()]
+    measured += [("run", name, path, sha256_of(Path(path))) for name, path in given.runs.items()]
+    keys = ("kind", "name", "path", "fingerprint")
+    return {
+        **found,
+        "command": ["evaluate", *(word for flag, words in named.items() if words for word in (flag, *words))],
+        "measured": [dict(zip(keys, row, strict=True)) for row in measured],
+    }
+
+
+def _vectors(settings: ExperimentSettings, folder: str) -> ByVectors:
+    return ByVectors(vectors=Folder(folder), index=settings.retrieval.index)
 
 
 def _arm(settings: ExperimentSettings, name: str, **facts: str) -> ArmResult:

@@ -10,7 +10,7 @@ import yaml
 import xlstance
 from xlstance.corpora.catalog import load_catalog
 from xlstance.corpora.location import Location
-from xlstance.experiment.settings import ExperimentSettings
+from xlstance.experiment.settings import BUILT_IN, ExperimentSettings
 from xlstance.files import sha256_of
 from xlstance.storage import Folder, read_manifest
 from xlstance.training_data import TrainingData
@@ -33,15 +33,17 @@ def provenance(
 
     Returns:
         ``tables``: of each table ``of`` (what it belongs to), ``table``, ``rows`` and ``fingerprint``. ``data``: of
-        each source and benchmark ``name``, ``path`` and ``fetch``, the catalog's name for it; both empty for what the
-        package holds itself. ``lock``: the first digits of the lock file's SHA-256, empty outside a checkout.
+        each source and benchmark, and of the lexicons, ``name``, ``path`` and ``fetch``, the catalog's name for it;
+        both empty for what the package holds itself. ``lock``: the first digits of the lock file's SHA-256, empty
+        outside a checkout. ``command``: the words of the command line, but for where settings, data and output lie.
         ``settings``: the file of all settings beside the report.
     """
     lock = Path(xlstance.__file__).parents[1] / "requirements" / "cpu.txt"
     return {
-        "tables": [_table(of, folder) for of, folder in _folders(root, benchmarks, data)],
-        "data": [_location(source) for source in (*settings.sources, *settings.benchmarks)],
+        "tables": [table_facts(of, folder) for of, folder in _folders(root, benchmarks, data)],
+        "data": [*map(_location, (*settings.sources, *settings.benchmarks)), *_lexicons(settings.lexicons)],
         "lock": sha256_of(lock)[:16] if lock.exists() else "",
+        "command": ["experiment"],
         "settings": REPRODUCE,
     }
 
@@ -67,7 +69,8 @@ def _folders(
     yield from ((name, root / name) for name in _STORES if root.exists(name))
 
 
-def _table(of: str, folder: Folder) -> dict[str, Any]:
+def table_facts(of: str, folder: Folder) -> dict[str, Any]:
+    """What is told of a published table: what it belongs to, its name, its rows and its fingerprint."""
     manifest = read_manifest(folder)
     return {"of": of, "table": manifest.table, "rows": manifest.rows, "fingerprint": manifest.fingerprint}
 
@@ -75,6 +78,11 @@ def _table(of: str, folder: Folder) -> dict[str, Any]:
 def _location(source: Location) -> dict[str, str]:
     paths = _paths(source.path, source.files)
     return {"name": source.name, "path": ", ".join(paths), "fetch": _catalog_name(paths)}
+
+
+def _lexicons(paths: Sequence[str]) -> list[dict[str, str]]:
+    given = [path for path in paths if path != BUILT_IN]
+    return [{"name": "lexicons", "path": path, "fetch": _catalog_name([path])} for path in given]
 
 
 def _catalog_name(paths: Sequence[str]) -> str:

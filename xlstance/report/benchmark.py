@@ -82,4 +82,4 @@ def _search(results: Mapping[str, Any], name: str, anchor: str) -> Section | Non
         "indexes": sorted({str(search["index"]) for search in found if search.get("index")}),
         "depths": sorted({search["top_k"] for search in found if search.get("top_k")}),
     }
-    return Section(anchor=anchor, title="Search with FAISS", template="search.html", content=content)
+    return Section(anchor=anchor, title="Search with FAISS", template="search.html", content=content, folded="always")

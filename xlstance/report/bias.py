@@ -42,7 +42,7 @@ def bias(results: Mapping[str, Any], benchmark: str, anchor: str) -> Section:
         "table": figure_table(results, benchmark, _BIAS, race=False),
         "languages": figure_table(results, benchmark, columns, race=False) if columns else None,
     }
-    return Section(anchor=anchor, title="Language bias", template="bias.html", content=content)
+    return Section(anchor=anchor, title="Language bias", template="bias.html", content=content, folded="narrow")
 
 
 def _chart(

@@ -1,5 +1,6 @@
 """What the run proves and what it rests on: claims, the leakage audit, and the differences between compared runs."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,12 @@ def claims(results: Mapping[str, Any]) -> Section | None:
         return None
     content = {"claims": results["claims"], "looks": results.get("looks", {})}
     return Section(anchor="claims", title="Claims", template="claims.html", content=content)
+
+
+def claim_counts(results: Mapping[str, Any]) -> str:
+    """How many claims have which verdict; empty if there are none."""
+    verdicts = Counter(claim["verdict"] for claim in results.get("claims", ()))
+    return ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items(), reverse=True))
 
 
 def leakage(results: Mapping[str, Any]) -> Section | None:

@@ -1,6 +1,5 @@
 """The table that an experiment prints last: arms by benchmarks, in plain text."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import Any
@@ -16,6 +15,7 @@ from xlstance.evaluation.results import (
     mean_figure,
     seeds_of,
 )
+from xlstance.report.conclusions import claim_counts
 
 _WIDTH = 110
 
@@ -40,7 +40,8 @@ def format_table(results: Mapping[str, Any]) -> str:
         if tuned:
             title = f"{benchmark}: change of mono mAP by fine-tuning"
             blocks.append(f"{title}\n{_table(results, benchmark, tuned, changes, {})}")
-    notes = [caution(results), leakage_note(results), _claims(results)]
+    claims = claim_counts(results)
+    notes = [caution(results), leakage_note(results), f"Claims: {claims}; see the report." if claims else ""]
     return "\n\n".join([*blocks, "\n".join(note for note in notes if note)])
 
 
@@ -59,13 +60,6 @@ def _table(
         cells.append(_right([column.title + " ", *shown]))
     head, *body = ("  ".join(line).rstrip() for line in zip(*cells, strict=True))
     return "\n".join([head, "-" * len(head), *body])
-
-
-def _claims(results: Mapping[str, Any]) -> str:
-    """How many claims have which verdict; empty if there are none."""
-    verdicts = Counter(claim["verdict"] for claim in results.get("claims", ()))
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items(), reverse=True))
-    return f"Claims: {counts}; see the report." if counts else ""
 
 
 def _right(texts: list[str]) -> list[str]:

@@ -33,7 +33,11 @@ def heat_maps(results: Mapping[str, Any], benchmark: str, anchor: str) -> Sectio
         "difference": _difference(results, benchmark, anchor, maps),
     }
     return Section(
-        anchor=anchor, title="Query language by passage language", template="heat_maps.html", content=content
+        anchor=anchor,
+        title="Query language by passage language",
+        template="heat_maps.html",
+        content=content,
+        folded="narrow",
     )
 
 

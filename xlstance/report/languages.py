@@ -31,4 +31,6 @@ def languages(results: Mapping[str, Any], benchmark: str, anchor: str) -> Sectio
         }
         charts.append((setting, grouped_bars(f"{setting} mAP on {benchmark} by query language", groups, scale)))
     content = {"charts": charts, "points": round(100 * scale), "looks": looks}
-    return Section(anchor=anchor, title="By query language", template="languages.html", content=content)
+    return Section(
+        anchor=anchor, title="By query language", template="languages.html", content=content, folded="narrow"
+    )

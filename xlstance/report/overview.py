@@ -32,7 +32,8 @@ def _sentences(results: Mapping[str, Any]) -> Iterable[str]:
             more = [f"{len(made) - _NAMED} more"] if len(made) > _NAMED else []
             yield f"More pairs were made by augmentation: {listed([*made[:_NAMED], *more])}."
     elif arms:
-        yield f"{_counted(len(arms), 'retriever')} measured as it is; nothing was trained: {listed(arms)}."
+        as_is = "as it is" if len(arms) == 1 else "as they are"
+        yield f"{_counted(len(arms), 'retriever')} measured {as_is}; nothing was trained: {listed(arms)}."
     if baselines:
         yield f"Beside them stand baselines that were not trained here: {listed(baselines)}."
     if names := benchmark_names(results):

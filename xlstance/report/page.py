@@ -14,7 +14,7 @@ from xlstance.report import palette
 from xlstance.report.arms import arm_looks
 from xlstance.report.benchmark import benchmark
 from xlstance.report.charts.svg import swatch
-from xlstance.report.conclusions import claims, compared, leakage
+from xlstance.report.conclusions import claim_counts, claims, compared, leakage
 from xlstance.report.examples import examples
 from xlstance.report.figures import notes_of
 from xlstance.report.mixing import sweep
@@ -54,6 +54,7 @@ def render_report(results: Mapping[str, Any], training_metrics: Sequence[Mapping
         palette=palette,
         summary=summary(results),
         verdicts=verdicts(results),
+        claims=claim_counts(results),
         synthetic=any(is_synthetic(notes_of(results, name)) for name in benchmark_names(results)),
         caution=caution(results),
         leakage_note=leakage_note(results),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +16,8 @@ class Section:
         template: the file in ``templates`` that shows its content; empty for one that has parts alone.
         content: what the template calls ``content``.
         parts: sections below it.
+        folded: of a part: whether its heading alone shows until it is opened: never (empty), in a ``narrow`` window,
+            or ``always``; on paper it is open.
     """
 
     anchor: str
@@ -24,3 +26,4 @@ class Section:
     template: str = ""
     content: Mapping[str, Any] = field(default_factory=dict)
     parts: Sequence["Section"] = ()
+    folded: Literal["", "narrow", "always"] = ""

@@ -18,6 +18,7 @@ def sources(results: Mapping[str, Any]) -> Section:
         "settings": json.dumps(results["settings"], indent=2, ensure_ascii=False, default=str),
         "tables": provenance.get("tables", ()),
         "commands": _commands(results, provenance) if provenance else "",
+        "measured": provenance.get("measured", ()),
         "own_data": [entry for entry in provenance.get("data", ()) if entry["path"] and not entry["fetch"]],
     }
     return Section(anchor="source", title="Source and settings", template="sources.html", content=content)
@@ -41,8 +42,9 @@ def _commands(results: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         lines += ["# the data, from their publishers", f"xlstance fetch {shlex.join(fetched)} --into DATA"]
     where = " --data DATA" if any(entry["path"] for entry in provenance.get("data", ())) else ""
     seeds = ", ".join(map(str, sorted({arm["seed"] for arm in results["arms"]})))
+    command = shlex.join(["xlstance", *provenance.get("command", ["experiment"])])
     lines += [
         f"# the run; {provenance['settings']} stands beside this report and holds every setting (seeds: {seeds})",
-        f"xlstance experiment --config {provenance['settings']}{where} --output runs/again",
+        f"{command} --config {provenance['settings']}{where} --output runs/again",
     ]
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """The first screen: which arm is best in which kind of search, by how much, and whether that is certain."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,19 +38,30 @@ class Lead:
 
 
 def summary(results: Mapping[str, Any]) -> str:
-    """In a sentence or two: what a sweep recommends; which arm leads where, and whether that is certain."""
+    """In a sentence or two: what a sweep recommends; which arm leads where, and whether that is certain.
+
+    Of several benchmarks it says who leads over all languages; the rest stands below it.
+    """
     recommended = ((results.get("sweep") or {}).get("recommended") or {}).get("text", "")
-    clauses = []
-    for benchmark in benchmark_names(results):
-        settings_of: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for lead in _leads(results, benchmark):
-            said = {None: "", True: " (certain)", False: " (not certain)"}[lead.certain]
-            settings_of[lead.winner, said].append(lead.setting)
-        found = [f"{winner} in {listed(settings)}{said}" for (winner, said), settings in settings_of.items()]
-        if found:
-            clauses.append(f"on {benchmark}, {', '.join(found)}")
-    leads = f"Highest mAP: {'; '.join(clauses)}." if clauses else ""
+    of_benchmarks = {found["name"]: found["leads"] for found in verdicts(results)}
+    leads = ""
+    if len(of_benchmarks) == 1:
+        ((benchmark, found),) = of_benchmarks.items()
+        leads = f"Highest mAP: on {benchmark}, {_led((lead, lead.setting) for lead in found)}."
+    elif of_benchmarks:
+        multi = [(lead, name) for name, found in of_benchmarks.items() for lead in found if lead.setting == "multi"]
+        leads = f"Highest mAP {_SEARCH['multi']}: {_led(multi, 'on', '; ')}." if multi else ""
     return " ".join(filter(None, [recommended, leads])) or "Nothing to compare: fewer than two arms have figures."
+
+
+def _led(leads: Iterable[tuple[Lead, str]], preposition: str = "in", between: str = ", ") -> str:
+    """Who leads in what, and whether that is certain; the same words are said once."""
+    said = {None: "", True: " (certain)", False: " (not certain)"}
+    places: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for lead, place in leads:
+        places[lead.winner, said[lead.certain]].append(place)
+    found = [f"{winner} {preposition} {listed(where)}{sure}" for (winner, sure), where in places.items()]
+    return between.join(found)
 
 
 def verdicts(results: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -39,6 +39,25 @@ for (const view of document.querySelectorAll(".difference-view")) {
   other.addEventListener("change", draw);
 }
 
-// The table of contents is open where there is room beside the page; what is folded stands in print too.
+// The table of contents is open where there is room beside the page, and what a narrow window folds in a wide one.
 document.querySelector(".toc details").open = matchMedia("(min-width: 1240px)").matches;
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => (part.open = true)));
+const wide = matchMedia("(min-width: 800px)").matches;
+for (const part of document.querySelectorAll("details[data-wide]")) part.open = wide;
+
+// Whoever goes to a folded part wants to see it.
+function unfold() {
+  const part = document.getElementById(location.hash.slice(1));
+  if (part instanceof HTMLDetailsElement) part.open = true;
+}
+addEventListener("hashchange", unfold);
+unfold();
+
+// What is folded stands in print, and is folded again after it.
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("details:not([open])")];
+  for (const part of folded) part.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const part of folded) part.open = false;
+});
