@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from xlstance.evaluation.results import machine
-from xlstance.sweep.journal import JOURNAL, Journal, Trial
+from xlstance.storage import Folder
+from xlstance.sweep.journal import Journal, Trial
 from xlstance.sweep.outcome import PointRuns, complete, effects_of, points_of, recommend
 from xlstance.sweep.search import propose
 from xlstance.sweep.settings import SweepSettings, goal
@@ -50,7 +51,7 @@ def overhead(steps: int) -> dict[str, Any]:
         root = Path(folder) / "sweeps" / "overhead"
         stages = [json.loads(line) for line in (root / "events.jsonl").read_text().splitlines()]
         wall = next(stage["seconds"] for stage in stages if stage["stage"] == "trials")
-        seconds = [trial.figures["seconds"] for trial in Journal(root / JOURNAL).trials.values()]
+        seconds = [trial.figures["seconds"] for trial in Journal(Folder(root)).trials.values()]
     return {
         "steps": steps,
         "trials": len(seconds),
@@ -100,7 +101,7 @@ class _Name:
 
 def replay(grid: Path, space: Path) -> dict[str, Any]:
     """The search of a space over the trials of a grid."""
-    recorded = Journal(grid / JOURNAL).trials
+    recorded = Journal(Folder(grid)).trials
     sweep = replace(read_space(space), seeds=sorted({trial.seed for trial in recorded.values()}))
     whole = points_of(sweep, list(recorded.values()))
     objective = sweep.objectives[0]

@@ -1,7 +1,7 @@
 """What all tests share: one thread per process, and one Ray for the whole session."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before torch and Ray are imported, and for every process that a test starts: worker processes import this library
@@ -35,3 +35,35 @@ def own_token() -> Iterator[None]:
     for name in names:
         os.environ.pop(name, None)
     os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of an S3 server on loopback."""
+    from s3_server import s3_server
+
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(server: str, request: pytest.FixtureRequest) -> str:
+    """The address of a folder in a new bucket."""
+    import boto3
+
+    name = request.node.originalname.replace("_", "-")[:63].strip("-")
+    boto3.client("s3", endpoint_url=server).create_bucket(Bucket=name)
+    return f"s3://{name}/work"
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Path]:
+    """Makes this process another node: one with a cache of its own."""
+    from xlstance.disk_folder import CACHE
+
+    def become(name: str) -> Path:
+        monkeypatch.setenv(CACHE, str(tmp_path / name))
+        return tmp_path / name
+
+    become("first")
+    return become

@@ -16,7 +16,7 @@ LAYERS = (
     {"errors"},
     {"tables", "stance_templates", "settings", "files", "progress", "ids", "commands", "placement"},
     {"collection", "storage"},
-    {"shard_writers"},
+    {"shard_writers", "disk_folder"},
     {"encoders", "ranking", "training_data", "streams", "session", "leakage", "cluster"},
     {"encoding"},
     {"corpora", "augmentation", "training", "retrieval", "evaluation"},

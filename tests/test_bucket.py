@@ -6,19 +6,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import boto3
 import pyarrow as pa
 import pytest
-from moto.server import ThreadedMotoServer
+from s3_server import KEY, SECRET
 
-from xlstance.errors import SettingsError, StorageError
-from xlstance.experiment.disk import check_node_folder, on_disk
-from xlstance.experiment.settings import ExperimentSettings
-from xlstance.settings import make_parser, parse
+from xlstance.disk_folder import CACHE, DiskFolder, on_this_node
+from xlstance.errors import StorageError
 from xlstance.storage import (
     Folder,
     find_shard,
@@ -46,30 +43,6 @@ arms: [{name: x-x-mono, sampler: x-x-mono}]
 benchmarks: [{name: miniature, format: miniature}]
 cluster: {workers: 1, stream_workers: 1, shards: 2}
 """
-KEY, SECRET = "test-key-id", "test-s3cret-key"
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1"}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    running.start()
-    host, port = running.get_host_and_port()
-    before = {name: os.environ.get(name) for name in (*CREDENTIALS, "AWS_ENDPOINT_URL", "AWS_EC2_METADATA_DISABLED")}
-    os.environ |= {**CREDENTIALS, "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_EC2_METADATA_DISABLED": "true"}
-    yield f"http://{host}:{port}"
-    running.stop()
-    for name, value in before.items():
-        os.environ.pop(name)
-        if value is not None:
-            os.environ[name] = value
-
-
-@pytest.fixture
-def bucket(server, request) -> str:
-    name = request.node.originalname.replace("_", "-")[:63].strip("-")
-    boto3.client("s3", endpoint_url=server).create_bucket(Bucket=name)
-    return f"s3://{name}/work"
 
 
 def passages(start: int, count: int) -> pa.Table:
@@ -189,14 +162,13 @@ def test_a_refusal_of_the_server_is_one_line_without_credentials(server):
 def test_a_whole_experiment_in_a_bucket_equals_the_one_on_a_disk(bucket, tmp_path):
     """The command itself, with its workers in processes of their own."""
     (tmp_path / "tiny.yaml").write_text(CONFIG)
-    shared = [f"--cluster.shared_folder={tmp_path / 'shared'}", f"--cluster.node_folder={tmp_path / 'node'}"]
     said = ""
 
-    def run_command(output: str, *more: str) -> str:
+    def run_command(output: str) -> str:
         nonlocal said
         done = subprocess.run(
-            [*XLSTANCE, "experiment", "--config", tmp_path / "tiny.yaml", "--output", output, *more],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            [*XLSTANCE, "experiment", "--config", tmp_path / "tiny.yaml", "--output", output],
+            env={**os.environ, "PYTHONPATH": str(ROOT), CACHE: str(tmp_path / "cache")},
             capture_output=True,
             text=True,
             timeout=400,
@@ -207,7 +179,7 @@ def test_a_whole_experiment_in_a_bucket_equals_the_one_on_a_disk(bucket, tmp_pat
         return done.stdout
 
     on_disk = run_command(str(tmp_path / "disk"))
-    in_bucket = run_command(bucket, *shared)
+    in_bucket = run_command(bucket)
     table = in_bucket[: in_bucket.index("report:")]
     assert table == on_disk[: on_disk.index("report:")]
     root, local = Folder(bucket), tmp_path / "disk"
@@ -222,15 +194,89 @@ def test_a_whole_experiment_in_a_bucket_equals_the_one_on_a_disk(bucket, tmp_pat
         place = place / part
     assert place.read(weights.name) == (model / weights).read_bytes()
     assert not (root / "models" / "x-x-mono-0").exists("checkpoints")
-    assert table in run_command(bucket, *shared)  # it goes on where it stood: at the end
+    assert table in run_command(bucket)  # it goes on where it stood: at the end
     assert SECRET not in said
     assert SECRET not in json.dumps(results)
 
 
-def test_a_bucket_without_a_disk_for_the_models_is_refused_at_once(bucket):
-    parser = make_parser(ExperimentSettings, "", "experiment")
-    settings = parse(ExperimentSettings, parser, [f"--output={bucket}"])
-    with pytest.raises(SettingsError, match=r"cluster\.shared_folder is empty"):
-        on_disk(settings, Folder(bucket))
-    with pytest.raises(SettingsError, match=r"cluster\.node_folder is empty"):
-        check_node_folder(settings, Folder(bucket))
+def test_files_go_from_one_node_to_another_by_the_bucket(bucket, node):
+    here = DiskFolder(f"{bucket}/model")
+    assert here.is_copy
+    assert here.names() == []
+    assert here.fetch() == here.path  # nothing is there yet
+    (here.path / "1_Dense").mkdir(parents=True)
+    (here.path / "1_Dense" / "weights").write_bytes(bytes(100))
+    (here.path / "config.json").write_text("{}")
+    here.keep()
+    node("second")
+    there = DiskFolder(f"{bucket}/model")
+    assert there.path != here.path
+    assert there.names() == ["1_Dense/weights", "config.json"]
+    assert (there.fetch() / "1_Dense" / "weights").read_bytes() == bytes(100)
+    assert (there.exists("config.json"), there.exists("other"), there.size("config.json")) == (True, False, 2)
+    assert there.read("config.json", 1) == b"}"
+
+
+def test_fetching_follows_the_bucket_and_copies_what_changed_alone(bucket, node):
+    place = DiskFolder(f"{bucket}/model")
+    place.path.mkdir(parents=True)
+    for name in ("a", "b", "c"):
+        (place.path / name).write_text(name)
+    place.keep()
+    (place.path / "a").write_text("changed here, and not kept")
+    (place.path / "more").write_text("not kept")
+    node("second")
+    other = DiskFolder(place.uri)
+    (other.fetch() / "b").write_text("longer")
+    other.keep("b")
+    before = (place.path / "c").stat().st_ino
+    node("first")
+    place.fetch()
+    assert {path.name: path.read_text() for path in place.path.iterdir()} == {"a": "a", "b": "longer", "c": "c"}
+    assert (place.path / "c").stat().st_ino == before  # it was not fetched again
+
+
+def test_some_files_are_fetched_without_the_others(bucket, node):
+    folder = Folder(bucket)
+    folder.write("en-de.tsv", b"house\tHaus\n")
+    folder.write("corpus", b"large")
+    root = on_this_node(bucket, "en-de.tsv", "en-fr.tsv")
+    assert [path.name for path in root.iterdir()] == ["en-de.tsv"]
+    assert on_this_node("no/bucket") == Path("no/bucket")
+
+
+def test_a_removed_folder_is_gone_everywhere(bucket, node):
+    place = DiskFolder(bucket) / "step-1"
+    place.path.mkdir(parents=True)
+    (place.path / "listing").write_text("")
+    place.keep()
+    (place).remove(first="listing")
+    assert (place.names(), place.path.exists()) == ([], False)
+    place.remove(first="listing")  # nothing is there
+
+
+def test_a_folder_on_a_disk_is_its_own_copy(tmp_path):
+    place = DiskFolder(tmp_path) / "model"
+    place.path.mkdir()
+    (place.path / "a").write_text("a")
+    place.keep()
+    assert (place.fetch(), place.is_copy, place.names()) == (tmp_path / "model", False, ["a"])
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    place.remove()
+    assert not place.path.exists()
+
+
+@pytest.mark.parametrize("name", ["../evil", "x/../../evil", "x/ /y"])
+def test_a_name_in_a_bucket_does_not_lead_out_of_the_copy(bucket, node, server, name):
+    boto3.client("s3", endpoint_url=server).put_object(Bucket=bucket.split("/")[2], Key=f"work/{name}", Body=b"x")
+    with pytest.raises(StorageError, match=r"is no (file|folder)|cannot be"):
+        DiskFolder(bucket).fetch()
+
+
+def test_what_the_bucket_refuses_is_said_without_credentials(node, server):
+    place = DiskFolder("s3://no-such-bucket/x")
+    place.path.mkdir(parents=True)
+    (place.path / "a").write_text("a")
+    with pytest.raises(StorageError, match="cannot be kept") as refused:
+        place.keep()
+    assert SECRET not in str(refused.value)

@@ -48,7 +48,7 @@ def run_evaluate(arguments: Sequence[str]) -> None:
     rest, baselines = _without_baselines(arguments)
     settings, options = parse_with_options(ExperimentSettings, parser, rest)
     names = options["benchmark"] or ([] if settings.benchmarks else ["xl-stance"])
-    benchmarks = [*settings.benchmarks, *named_benchmarks(names, settings.data, options["split"])]
+    benchmarks = [*settings.benchmarks, *named_benchmarks(names, settings.local_data, options["split"])]
     given = Evaluated(
         models=_by_name(options["model"]),
         vectors=_by_name(options["vectors"]),

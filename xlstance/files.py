@@ -1,5 +1,6 @@
 """Reading of text files, plain or gzip, with errors that name the file and the place in it; what comes whole or not."""
 
+import fcntl
 import gzip
 import hashlib
 import os
@@ -77,6 +78,26 @@ def write_whole(path: Path, content: str | bytes) -> None:
     made = path.with_name(f".{path.name}.new")
     made.write_bytes(content.encode() if isinstance(content, str) else content)
     made.replace(path)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds a lock between the processes of a node; it goes with the process that holds it.
+
+    Args:
+        path: of the lock's own file.
+
+    Raises:
+        StorageError: if its folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise StorageError(f"{path.parent} cannot be written: {error.strerror}; choose another node folder") from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

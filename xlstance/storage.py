@@ -79,7 +79,7 @@ class Folder:
     def __truediv__(self, name: str) -> "Folder":
         child = Folder.__new__(Folder)
         child.filesystem = self.filesystem
-        child.path, child.uri = f"{self.path}/{_checked(name)}", f"{self.uri}/{_checked(name)}"
+        child.path, child.uri = f"{self.path}/{check_name(name)}", f"{self.uri}/{check_name(name)}"
         return child
 
     def __eq__(self, other: object) -> bool:
@@ -112,19 +112,20 @@ class Folder:
             StorageError: if that cannot be found out: no permission, no such bucket, no network.
         """
         try:
-            return bool(self.filesystem.get_file_info(f"{self.path}/{_checked(name)}").type != pafs.FileType.NotFound)
+            return bool(self.filesystem.get_file_info(f"{self.path}/{check_name(name)}").type != pafs.FileType.NotFound)
         except OSError as error:
             raise StorageError(f"{self.uri} cannot be looked into: {str(error).splitlines()[0]}") from error
 
-    def read(self, name: str) -> bytes:
-        """The bytes of a file.
+    def read(self, name: str, start: int = 0) -> bytes:
+        """The bytes of a file, from one on.
 
         Raises:
             StorageError: if there is no such file, or it cannot be read.
         """
         try:
-            with self.filesystem.open_input_stream(f"{self.path}/{_checked(name)}") as stream:
-                return bytes(stream.read())
+            with self.filesystem.open_input_file(f"{self.path}/{check_name(name)}") as file:
+                file.seek(start)
+                return bytes(file.read())
         except FileNotFoundError as error:
             raise StorageError(f"{self.uri}/{name} does not exist") from error
         except OSError as error:
@@ -146,10 +147,10 @@ class Folder:
         Raises:
             StorageError: as of ``write``.
         """
-        path = f"{self.path}/{_checked(name)}"
+        path = f"{self.path}/{check_name(name)}"
         try:
             self.filesystem.create_dir(self.path, recursive=True)
-            with self.filesystem.open_output_stream(path) as stream:
+            with self.filesystem.open_output_stream(path, compression=None) as stream:
                 yield stream
         except OSError as error:
             raise StorageError(f"{self.uri}/{name} cannot be written: {str(error).splitlines()[0]}") from error
@@ -166,7 +167,12 @@ class Folder:
             raise StorageError(f"{self.uri} cannot be made: {str(error).splitlines()[0]}") from error
 
 
-def _checked(name: str) -> str:
+def check_name(name: str) -> str:
+    """The name, if it may become a part of a path.
+
+    Raises:
+        StorageError: if not.
+    """
     if not _NAME.fullmatch(name) or ".." in name:
         raise StorageError(f"{name!r} is no file name here; use letters, digits, '.', '_', '+' and '-'")
     return name
@@ -315,7 +321,7 @@ def read_metadata(folder: Folder, file: ShardFile) -> Mapping[bytes, bytes]:
         StorageError: if the file is missing or no Parquet file.
     """
     try:
-        return pq.read_schema(f"{folder.path}/{_checked(file.name)}", filesystem=folder.filesystem).metadata or {}
+        return pq.read_schema(f"{folder.path}/{check_name(file.name)}", filesystem=folder.filesystem).metadata or {}
     except (OSError, pa.ArrowInvalid) as error:
         raise StorageError(f"{folder}/{file.name} cannot be read: {str(error).splitlines()[0]}") from error
 

@@ -2,12 +2,13 @@
 
 import pytest
 
+from xlstance.storage import Folder
 from xlstance.sweep.journal import JOURNAL, Journal
 
 
 @pytest.fixture
 def journal(tmp_path):
-    journal = Journal(tmp_path / "new" / JOURNAL)
+    journal = Journal(Folder(tmp_path / "new"))
     for seed in range(4):
         journal.begin(f"a-{seed}", {"x": 0.5}, seed)
     journal.score("a-0", 2, 0.1)
@@ -22,7 +23,7 @@ def journal(tmp_path):
 
 
 def test_a_journal_reads_back_what_it_noted(journal, tmp_path):
-    again = Journal(tmp_path / "new" / JOURNAL)
+    again = Journal(Folder(tmp_path / "new"))
     assert again.trials == journal.trials
     first, second, third, fourth = again.trials.values()
     assert (first.state, first.scores, first.figures["mono"], first.steps) == ("finished", {2: 0.1, 4: 0.2}, 0.7, 6)
@@ -43,8 +44,8 @@ def test_at_every_byte_a_kill_leaves_a_journal_that_goes_on(journal, tmp_path):
         path.write_bytes(whole[:cut])
         if cut in ends:
             known = cut
-        found = Journal(path)
+        found = Journal(Folder(path.parent))
         assert path.read_bytes() == whole[:known]
         if cut % 40 == 0:
             found.begin("new-0", {"x": 1}, 0)
-            assert list(Journal(path).trials)[-1] == "new-0"
+            assert list(Journal(Folder(path.parent)).trials)[-1] == "new-0"

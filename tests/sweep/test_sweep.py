@@ -84,7 +84,7 @@ def test_figures_are_those_of_the_exported_model_on_the_development_pool(results
 
 
 def test_quick_scores_come_along_the_way(root):
-    journal = Journal(root / JOURNAL)
+    journal = Journal(Folder(root))
     for name in GOOD:
         assert list(journal.trials[name].scores) == [2]  # the last one is told by the figures
         lines = [json.loads(line) for line in (root / "trials" / name / "metrics.jsonl").read_text().splitlines()]

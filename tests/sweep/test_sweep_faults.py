@@ -16,6 +16,7 @@ from sweep_world import ALPHA, alpha_sweep, experiment
 
 from xlstance.experiment.settings import Arm
 from xlstance.files import sha256_of
+from xlstance.storage import Folder
 from xlstance.sweep.journal import JOURNAL, Journal
 from xlstance.sweep.run import run_sweep
 from xlstance.sweep.settings import Axis, SearchSettings, StoppingSettings
@@ -211,5 +212,5 @@ def test_trials_with_workers_of_their_own_finish_and_a_stopped_one_frees_its_wor
     assert [trial["state"] for trial in results][:2] == ["finished", "stopped"]
     assert results[2]["state"] in ("finished", "stopped")
     assert len(results) == 3
-    assert Journal(tmp_path / "sweeps" / "workers" / JOURNAL).trials[results[0]["name"]].scores
+    assert Journal(Folder(tmp_path / "sweeps" / "workers")).trials[results[0]["name"]].scores
     wait_for(lambda: not processes(b"TrainWorker"), 60)

@@ -15,7 +15,7 @@ from xlstance.training.torchrun import read_runs
 def main(file, folder, seconds):
     with ray_session(2):
         fit(
-            read_runs(Path(file)),
+            read_runs(file),
             Path(folder),
             workers=2,
             cpus_per_worker=1,

@@ -94,4 +94,4 @@ class Scene:
         assert steps(after) == list(range(every, last + 1, every))
         assert timeless(after) == timeless(metrics(undisturbed))
         assert weights(self.run) == weights(undisturbed)
-        assert not self.run.checkpoints.exists()
+        assert not self.run.checkpoints.path.exists()

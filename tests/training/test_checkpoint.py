@@ -68,7 +68,7 @@ def cut(stopped, tmp_path):
 
 
 def newest(run):
-    return run.checkpoints / "step-00000004"
+    return run.checkpoints.path / "step-00000004"
 
 
 def files(folder):
@@ -123,14 +123,14 @@ def test_a_damaged_checkpoint_takes_no_whole_one_s_place(cut):
 @pytest.mark.parametrize("damage", [change_a_bit, remove])
 def test_a_run_without_a_whole_checkpoint_says_so(cut, damage):
     for step in (2, 4):
-        damage(next((cut.checkpoints / f"step-0000000{step}").rglob("*optim_states.pt")))
+        damage(next((cut.checkpoints.path / f"step-0000000{step}").rglob("*optim_states.pt")))
     with pytest.raises(StorageError, match=r"step-00000004.*optim_states.pt is .* no other is whole; remove"):
         train(cut)
     assert not cut.trained
 
 
 def test_a_checkpoint_that_was_not_finished_is_none(whole, cut):
-    half = cut.checkpoints / "step-00000005" / "engine"
+    half = cut.checkpoints.path / "step-00000005" / "engine"
     half.mkdir(parents=True)
     (half / "mp_rank_00_model_states.pt").write_bytes(b"half")
     told = StopAt()
@@ -222,7 +222,7 @@ def test_a_limit_on_the_size_of_files_is_one_line(world, tmp_path):
             train(run)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert not any(run.checkpoints.iterdir())
+    assert not any(run.checkpoints.path.iterdir())
     train(run)
     assert run.trained
 

@@ -153,7 +153,7 @@ def gets_to(run, step, outcome=None):
     """A worker group that writes a checkpoint, or the model, and then ends."""
 
     def act():
-        folder = run.checkpoints / f"step-{step:08d}" if step else run.folder
+        folder = run.checkpoints.path / f"step-{step:08d}" if step else run.folder
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ("checkpoint.json" if step else "training.json")).write_text("")
         return outcome

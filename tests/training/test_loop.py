@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from xlstance.disk_folder import DiskFolder
 from xlstance.encoders import load_encoder
 from xlstance.errors import SettingsError
 from xlstance.training import loop, saving
@@ -67,8 +68,8 @@ def assert_same(run, expected):
     assert timeless(metrics(run)) == timeless(metrics(expected))
     told, wanted = timeless([{**summary(r), "seconds": 0} for r in (run, expected)])
     assert told == wanted
-    assert not run.checkpoints.exists()
-    assert not run.best.exists()
+    assert not run.checkpoints.path.exists()
+    assert not run.best.path.exists()
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -137,16 +138,16 @@ def test_the_best_weights_survive_a_kill_while_the_next_ones_are_written(world, 
     with pytest.raises(StoppedError):
         train(cut)
     monkeypatch.setattr(saving, "save_model", save)
-    assert load_file(cut.best / "step-00000001" / "model.safetensors")
+    assert load_file(cut.best.path / "step-00000001" / "model.safetensors")
     assert finished_steps(cut.checkpoints) == [3]
     train(cut)
     assert_same(cut, whole)
 
 
 def test_the_best_weights_of_an_older_checkpoint_are_kept_with_it(tmp_path):
-    best = BestWeights(tmp_path, 0)
+    best = BestWeights(DiskFolder(tmp_path), 0)
     for step in (10, 30, 40, 50):
-        best.at(step).mkdir()
+        best.at(step).path.mkdir()
     best.drop(50, [35, 45])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000030", "step-00000040", "step-00000050"]
     best.drop_after(45)

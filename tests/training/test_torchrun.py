@@ -17,7 +17,7 @@ def test_two_runs_in_turn(undisturbed):
     for run in undisturbed:
         assert steps(metrics(run)) == list(range(5, 121, 5))
         assert run.trained
-        assert not run.checkpoints.exists()
+        assert not run.checkpoints.path.exists()
     assert weights(undisturbed[0]) != weights(undisturbed[1])
 
 
@@ -75,11 +75,11 @@ def test_an_error_of_the_file_system_in_one_process_is_one_line(world, tmp_path,
 def test_runs_survive_their_file(world, tmp_path):
     runs = world.runs_in_turn(tmp_path)
     command = world.torchrun(runs, tmp_path)
-    assert read_runs(Path(command["args"][-1])) == runs
+    assert read_runs(command["args"][-1]) == runs
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '[{"arm": "a"}]', "null"])
 def test_another_file_is_refused(tmp_path, content):
     (tmp_path / "runs.json").write_text(content)
     with pytest.raises(StorageError, match="is no list of training runs"):
-        read_runs(tmp_path / "runs.json")
+        read_runs(str(tmp_path / "runs.json"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from xlstance.disk_folder import DiskFolder
 from xlstance.errors import UserError
 from xlstance.training.loop import train
 from xlstance.training.tracking import MetricsFile
@@ -119,7 +120,7 @@ def test_a_missing_package_is_named(world, tmp_path, monkeypatch):
 
 
 def test_a_line_that_a_kill_cut_off_is_dropped(tmp_path):
-    file = MetricsFile(tmp_path, {"arm": "a"})
+    file = MetricsFile(DiskFolder(tmp_path), {"arm": "a"})
     assert file.keep_until(3) == []
     for step in (1, 2, 3):
         file.log(step, {"loss": 1.0 / step})

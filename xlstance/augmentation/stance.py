@@ -22,6 +22,7 @@ import pyarrow as pa
 from xlstance.augmentation.claims import Claim, claim_of, rules_of_claims
 from xlstance.augmentation.references import rows_of
 from xlstance.augmentation.way import Made, Part, Surroundings, Way, Work
+from xlstance.disk_folder import on_this_node
 from xlstance.errors import SettingsError
 from xlstance.files import read_text
 from xlstance.stance_templates import SIDES, Templates, Wordings, parse_templates, stance_templates
@@ -84,7 +85,9 @@ class Stance(Way):
             DataError: if the file is missing or broken.
             SettingsError: if a language has no templates, or one has fewer than ``wordings``.
         """
-        there = {**stance_templates(), **(read_templates(Path(data) / self.templates) if self.templates else {})}
+        there = stance_templates()
+        if self.templates:
+            there = {**there, **read_templates(on_this_node(data, self.templates) / self.templates)}
         for lang in self.languages:
             if lang not in there:
                 raise SettingsError(

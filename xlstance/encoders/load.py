@@ -13,6 +13,7 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 from safetensors import SafetensorError
 from tokenizers import Tokenizer, normalizers
 
+from xlstance.disk_folder import on_this_node
 from xlstance.encoders.attention import set_attention
 from xlstance.encoders.base import Encoder
 from xlstance.encoders.folder import Description, check_safetensors, read_description, read_weights
@@ -30,7 +31,7 @@ def load_encoder(settings: EncoderSettings, *, tokenizer: Path | str | None = No
 
     Args:
         settings: which one.
-        tokenizer: from scratch: the ``tokenizer.json`` of a trained vocabulary.
+        tokenizer: from scratch: the ``tokenizer.json`` of a trained vocabulary, on a disk or in a bucket.
         seed: from scratch: what the weights are drawn from.
 
     Returns:
@@ -54,7 +55,8 @@ def load_encoder(settings: EncoderSettings, *, tokenizer: Path | str | None = No
     elif tokenizer is None:
         raise SettingsError("an encoder from scratch needs a vocabulary; give its tokenizer.json, or name a model")
     else:
-        encoder = _build(settings, _read_tokenizer(Path(tokenizer)), seed)
+        folder, name = os.path.split(tokenizer)
+        encoder = _build(settings, _read_tokenizer(on_this_node(folder, name) / name), seed)
     if isinstance(encoder, TransformerEncoder):
         set_attention(encoder, settings.attention)
     encoder.precision = settings.precision
@@ -62,6 +64,8 @@ def load_encoder(settings: EncoderSettings, *, tokenizer: Path | str | None = No
 
 
 def _find(model: str) -> Path:
+    if "://" in model:
+        return on_this_node(model)
     if Path(model).is_dir():
         return Path(model)
     try:

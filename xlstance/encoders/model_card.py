@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 import yaml
 
+CARD = "README.md"
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")  # an ISO 639 code, all that the hub knows
 
@@ -69,7 +70,7 @@ class ModelFacts(TypedDict, total=False):
 
 def write_model_card(folder: Path, facts: ModelFacts) -> None:
     """Writes ``README.md`` into a model folder, which exists; the same facts give the same bytes."""
-    (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
+    (folder / CARD).write_text(model_card(facts), encoding="utf-8")
 
 
 def model_card(facts: ModelFacts) -> str:

@@ -11,7 +11,6 @@ from xlstance.augmentation.switching.code_switching import CodeSwitching
 from xlstance.augmentation.way import Surroundings, Way
 from xlstance.corpora.miniature import MiniatureSettings, lexicon, stance_wordings
 from xlstance.errors import SettingsError
-from xlstance.experiment.disk import on_disk
 from xlstance.experiment.settings import ExperimentSettings
 from xlstance.stance_templates import format_templates
 from xlstance.storage import Folder
@@ -62,10 +61,10 @@ def prepare(
     common = _of_world(way, settings.miniature) if built_in else {}
     way = _filled(way, common | {name: value for name in way.shared if (value := getattr(settings, name))})
     if isinstance(way, CodeSwitching) and way.lexicons == [_MINIATURE]:
-        data = _write_lexicons(way, settings.miniature, on_disk(settings, root) / "corpora" / "lexicons")
+        data = _write_lexicons(way, settings.miniature, root / "corpora" / "lexicons")
         way = replace(way, lexicons=["{source}-{lang}.tsv"])
     if isinstance(way, Stance) and way.templates == _MINIATURE:
-        data = _write_templates(settings.miniature, on_disk(settings, root) / "corpora" / "templates")
+        data = _write_templates(settings.miniature, root / "corpora" / "templates")
         way = replace(way, templates=_TEMPLATES)
     around = Surroundings(
         parents=tuple(parents),
@@ -98,17 +97,14 @@ def _of_world(way: Way, world: MiniatureSettings) -> dict[str, Any]:
 
 def _write_lexicons(switching: CodeSwitching, world: MiniatureSettings, place: Folder) -> str:
     """The built-in world's dictionary as files; returns their folder."""
-    folder = place.local
-    folder.mkdir(parents=True, exist_ok=True)
     for lang in switching.languages:
         words = lexicon(world, switching.source_language, lang)
         lines = [f"{word}\t{translation}\n" for word, translations in words.items() for translation in translations]
-        (folder / f"{switching.source_language}-{lang}.tsv").write_text("".join(lines), encoding="utf-8")
-    return str(folder)
+        place.write(f"{switching.source_language}-{lang}.tsv", "".join(lines).encode())
+    return place.uri
 
 
 def _write_templates(world: MiniatureSettings, place: Folder) -> str:
     """The built-in world's stance templates as a file; returns its folder."""
-    folder = place.local
     place.write(_TEMPLATES, format_templates(stance_wordings(world)).encode())
-    return str(folder)
+    return place.uri

@@ -8,7 +8,6 @@ import pyarrow.compute as pc
 from xlstance.errors import DataError
 from xlstance.evaluation.results import ArmResult
 from xlstance.experiment.contenders import Contender, vectors_of
-from xlstance.experiment.disk import on_disk
 from xlstance.experiment.rankers import ByMergedLists, ByTranslatedWords, ByWords, Ranker
 from xlstance.experiment.settings import BUILT_IN, MERGED, UNTOUCHED, Arm, Baseline, ExperimentSettings
 from xlstance.experiment.translate_test import Dictionary, find_dictionaries, write_miniature_dictionaries
@@ -54,14 +53,14 @@ def _dictionaries(settings: ExperimentSettings, root: Folder, benchmark: str, fo
     """The dictionaries of the settings for the pairs of languages of a benchmark."""
     lexicons = settings.lexicons
     if lexicons in ([], [BUILT_IN]):
-        lexicons = write_miniature_dictionaries(settings.miniature, on_disk(settings, root) / "lexicons")
+        lexicons = write_miniature_dictionaries(settings.miniature, root / "lexicons")
     asked, answered = (
         sorted(pc.unique(read_table(folder / table, table, ["lang"])["lang"]).to_pylist())
         for table in ("queries", "passages")
     )
-    found = find_dictionaries(lexicons, settings.data, asked, answered)
+    found = find_dictionaries(lexicons, settings.local_data, asked, answered)
     if not found and len({*asked, *answered}) > 1:
-        there = what_is_there((Path(settings.data) / lexicons[0]).parent)
+        there = what_is_there((Path(settings.local_data) / lexicons[0]).parent)
         raise DataError(
             f"baseline translate-test: none of {lexicons} is a file below {settings.data} for two of the languages of "
             f"{benchmark} ({', '.join(dict.fromkeys([*asked, *answered]))}); {there}"

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from xlstance.encoders import ModelFacts, write_model_card
+from xlstance.encoders import CARD, ModelFacts, write_model_card
 from xlstance.encoders.folder import read_description
 from xlstance.evaluation.results import columns_of, is_synthetic, leakage_note
 from xlstance.experiment.settings import Arm, ExperimentSettings
@@ -39,7 +39,9 @@ def write_cards(
     for arm, seed in settings.runs():
         run = runs[f"{arm.name}-{seed}"]
         benchmarks = measured.get((arm.name, seed), {}).get("benchmarks", {})
+        run.place.fetch()
         write_model_card(run.folder, _facts(settings, results, arm, run, data, benchmarks))
+        run.place.keep(CARD)
 
 
 def _facts(
@@ -113,7 +115,7 @@ def _limitations(
 
 
 def _parameters(run: TrainingRun) -> int:
-    return int(json.loads((run.folder / SUMMARY).read_text())["parameters"])
+    return int(json.loads(run.place.read(SUMMARY))["parameters"])
 
 
 def _languages(data: TrainingData) -> list[str]:

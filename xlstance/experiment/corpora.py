@@ -11,7 +11,6 @@ from xlstance.corpora.bad_rows import BadRows
 from xlstance.corpora.registry import Source, file_hashes, stream_benchmark, stream_source
 from xlstance.experiment.audit import LEAKAGE, find_leaks, open_index, refuse_leaks, summary_of, without_leaks
 from xlstance.experiment.augmentations import parents_of, prepare
-from xlstance.experiment.disk import on_disk
 from xlstance.experiment.settings import ExperimentSettings
 from xlstance.progress import progress_bar
 from xlstance.shard_writers import write_stream
@@ -48,10 +47,10 @@ def publish_corpora(
 def _publish_source(source: Source, settings: ExperimentSettings, root: Folder) -> TrainingData:
     folder, shards = root / "corpora" / source.name, settings.cluster.shards
     world = settings.miniature if source.format == "miniature" else None
-    stamp = fingerprint(source, settings.seeds[0], shards, world, file_hashes(source, settings.data))
+    stamp = fingerprint(source, settings.seeds[0], shards, world, file_hashes(source, settings.local_data))
     if not is_source_published(folder, stamp):
         bad = BadRows(source.on_bad_row)
-        stream = stream_source(source, settings.data, settings.seeds[0], settings.miniature, bad)
+        stream = stream_source(source, settings.local_data, settings.seeds[0], settings.miniature, bad)
         publish_source(folder, stream, stamp, shards, lambda: {"notes": list(stream.notes())})
         publish_bad_rows(bad, folder, stamp)
     return published(folder, source.name, bitext=source.name in settings.bitext)
@@ -69,7 +68,7 @@ class _Gate:
         if not self._benchmarks:
             return dict(data)
         workers = self._settings.cluster.stream_workers
-        index = open_index(self._benchmarks, on_disk(self._settings, self._root) / "leakage" / "index")
+        index = open_index(self._benchmarks, self._root / "leakage" / "index")
         found = find_leaks(data, index, folder / "leakage", workers=workers)
         self._leaks |= found
         leaking = {name for name, part in summary_of(found)["by_source"].items() if part["leaking"]}
@@ -105,12 +104,15 @@ def publish_benchmarks(settings: ExperimentSettings, root: Folder) -> dict[str, 
     for source in progress_bar(settings.benchmarks, desc="benchmarks", unit="set"):
         folder = folders[source.name] = root / "benchmarks" / source.name
         world = settings.miniature if source.format.startswith("miniature") else None
-        stamp = fingerprint(source, settings.cluster.shards, world, file_hashes(source, settings.data))
+        stamp = fingerprint(source, settings.cluster.shards, world, file_hashes(source, settings.local_data))
         if all(is_published(folder / table, stamp) for table in ("queries", "passages", "qrels")):
             continue
         bad = BadRows(source.on_bad_row)
         publish_benchmark(
-            folder, stream_benchmark(source, settings.data, settings.miniature, bad), stamp, settings.cluster.shards
+            folder,
+            stream_benchmark(source, settings.local_data, settings.miniature, bad),
+            stamp,
+            settings.cluster.shards,
         )
         publish_bad_rows(bad, folder, stamp)
     return folders

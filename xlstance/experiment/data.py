@@ -1,13 +1,14 @@
 """What training reads beside the corpora: vocabulary, start of the encoder and training store, each made once."""
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from xlstance.disk_folder import DiskFolder
 from xlstance.encoders import (
     Encoder,
     EncoderSettings,
@@ -17,7 +18,6 @@ from xlstance.encoders import (
     train_vocabulary,
     weigh_by_rarity,
 )
-from xlstance.experiment.disk import on_disk
 from xlstance.experiment.settings import ExperimentSettings, StartSettings
 from xlstance.progress import progress_bar
 from xlstance.storage import Folder, fingerprint, read_manifest, read_shard, read_table
@@ -26,6 +26,7 @@ from xlstance.training.store.preparation import prepare_store
 from xlstance.training_data import TrainingData
 
 _RARITY_TEXTS = 200_000
+_LAST = "modules.json"  # what ``Encoder.save`` writes last
 _FEW = 100_000  # pairs that are tokenised here sooner than a pool of workers starts
 
 
@@ -34,7 +35,7 @@ class Prepared:
     """What training reads.
 
     Attributes:
-        tokenizer: file of the vocabulary; empty for an encoder that brings its own.
+        tokenizer: file of the vocabulary, a path or a bucket's address; empty for an encoder that brings its own.
         start: folder of the model that each seed begins with; empty: the encoder of the settings.
         store: folder of the training store; empty if nothing is trained.
         validation_store: folder of the development pairs' store; empty without any.
@@ -52,8 +53,8 @@ def prepare_training(settings: ExperimentSettings, root: Folder, data: dict[str,
         return Prepared()
     training = [source for name, source in data.items() if name not in settings.development]
     development = [data[name] for name in settings.development]
-    tokenizer = "" if settings.encoder.model else str(_vocabulary(settings, root, training))
-    vocabulary = Path(tokenizer).read_text() if tokenizer else ""
+    tokenizer = "" if settings.encoder.model else _vocabulary(settings, root / "vocabulary", training)
+    vocabulary = (root / "vocabulary").read(posixpath.basename(tokenizer)).decode() if tokenizer else ""
     stamp = fingerprint(settings.encoder, fingerprint(vocabulary))
     load = partial(_tokenising_encoder, settings.encoder, tokenizer)
     stores = {}
@@ -88,9 +89,9 @@ def _starts(
     entries = [entry for name in settings.start.lexicons for entry in _entries(data[name], settings.start)]
     folders = {}
     for seed in progress_bar(settings.seeds, desc="start of the static encoder", unit="seed"):
-        folder = on_disk(settings, root).local / "models" / f"start-{seed}"
-        folders[seed] = str(folder)
-        if (folder / "modules.json").exists():  # written last by save
+        place = DiskFolder((root / "models" / f"start-{seed}").uri)
+        folders[seed] = place.uri
+        if place.exists(_LAST):
             continue
         encoder = load_encoder(settings.encoder, tokenizer=tokenizer, seed=seed)
         assert isinstance(encoder, StaticEncoder)  # noqa: S101 - the settings were checked
@@ -98,7 +99,8 @@ def _starts(
             weigh_by_rarity(encoder, sample)
         if entries:
             align_by_lexicon(encoder, entries)
-        encoder.save(folder)
+        encoder.save(place.path)
+        place.keep(*(path.name for path in place.path.iterdir() if path.name != _LAST), _LAST)
     return folders
 
 
@@ -112,19 +114,20 @@ def _entries(lexicon: TrainingData, start: StartSettings) -> list[tuple[str, str
     return list(zip(words.tolist(), translations.tolist(), strict=True))
 
 
-def _vocabulary(settings: ExperimentSettings, root: Folder, sources: Sequence[TrainingData]) -> Path:
+def _vocabulary(settings: ExperimentSettings, folder: Folder, sources: Sequence[TrainingData]) -> str:
     """The vocabulary, trained on a balanced sample of the training sources' texts; no evaluation set is read."""
     stamps = [source.stamps for source in sources]
     stamp = fingerprint(settings.vocabulary, settings.encoder.vocabulary_size, stamps)
-    path = on_disk(settings, root).local / "vocabulary" / f"{stamp}.json"
-    if path.exists():
-        return path
+    name, place = f"{stamp}.json", DiskFolder(folder.uri)
+    if place.exists(name):
+        return f"{place}/{name}"
     sample = _sample(sources, settings.vocabulary.lines)
     with progress_bar(total=1, desc=f"vocabulary from {len(sample)} texts", bar_format="{desc} [{elapsed}]"):
         trained = train_vocabulary(sample, settings.encoder.vocabulary_size, lowercase=settings.vocabulary.lowercase)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    trained.save(str(path))
-    return path
+    place.path.mkdir(parents=True, exist_ok=True)
+    trained.save(str(place.path / name))
+    place.keep(name)
+    return f"{place}/{name}"
 
 
 def _sample(sources: Sequence[TrainingData], size: int) -> list[str]:

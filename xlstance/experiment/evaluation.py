@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 from xlstance.augmentation.switching.code_switching import CodeSwitching
 from xlstance.encoders import EncoderSettings
+from xlstance.evaluation.augmentation_kinds import augmentation_kinds
 from xlstance.evaluation.evidence import gather_evidence
 from xlstance.evaluation.forgetting import FORGETTING, forgetting
 from xlstance.evaluation.looks import count_looks, role_of
@@ -66,12 +66,13 @@ def conclude(settings: ExperimentSettings, root: Folder, arms: Sequence[ArmResul
         leakage=leakage,
         unaudited=_lexicon_files(settings),
         stance_trained=arms_with_stance_data(asdict(settings)),
+        augmentations=augmentation_kinds(asdict(settings)),
     )
     return make_results(arms, asdict(settings), leakage=leakage, evidence=evidence, looks=count_looks(root, roles))
 
 
 def _contender(settings: ExperimentSettings, root: Folder, arm: Arm, run: TrainingRun) -> Contender:
-    summary: dict[str, Any] = json.loads((Path(run.output) / SUMMARY).read_text())
+    summary: dict[str, Any] = json.loads(run.place.read(SUMMARY))
     sources = arm.sources or [s.name for s in settings.sources if s.name not in settings.development]
     augmentations = [a.name for a in settings.augmentations if a.name in arm.sources or not arm.sources]
     trained = run.settings.steps > 0

@@ -4,7 +4,6 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -14,6 +13,8 @@ from xlstance.training.run import TrainingRun
 from xlstance.training.tracking import METRICS
 
 _SECONDS = 0.5
+SLOW_POLL_SECONDS = 5
+"""Between two looks at a file in a bucket, which changes a few times a minute."""
 _SHOWN = {  # by the name in the metrics; the rate of all that training does is the bar's own
     "kind": "{}",
     "loss": "loss {:.3g}",
@@ -51,18 +52,15 @@ class NewestMetrics:
     """
 
     def __init__(self, run: TrainingRun) -> None:
-        self._path, self._read, self._found = Path(run.output) / METRICS, 0, dict[str, Any]()
+        self._place, self._read, self._found = run.place, 0, dict[str, Any]()
 
     def get(self) -> dict[str, Any]:
         """The figures by name; none before the first line."""
-        size = self._path.stat().st_size if self._path.exists() else 0
+        size = self._place.size(METRICS)
         if size < self._read:  # a worker died: the lines of steps that are done again are gone
             self._read, self._found = 0, {}
         if size > self._read:
-            with self._path.open("rb") as file:
-                file.seek(self._read)
-                lines = file.read().splitlines(keepends=True)
-            for line in lines:
+            for line in self._place.read(METRICS, self._read).splitlines(keepends=True):
                 if line.endswith(b"\n"):
                     self._read += len(line)
                     self._found |= json.loads(line)
@@ -71,8 +69,9 @@ class NewestMetrics:
 
 def _show(runs: Sequence[TrainingRun], over: threading.Event) -> None:
     newest = [NewestMetrics(run) for run in runs]
+    seconds = SLOW_POLL_SECONDS if any(run.place.is_copy for run in runs) else _SECONDS
     with progress_bar(total=len(runs), desc="starting the workers", bar_format="{desc} [{elapsed}]") as waiting:
-        while not over.wait(_SECONDS) and not any(metrics.get() for metrics in newest):
+        while not over.wait(seconds) and not any(metrics.get() for metrics in newest):
             waiting.update(0)  # redraws when it is time
     for run, metrics in zip(runs, newest, strict=True):
         # What an earlier start of the run did took none of this one's time: the remaining time follows from the rest.
@@ -80,7 +79,7 @@ def _show(runs: Sequence[TrainingRun], over: threading.Event) -> None:
         with progress_bar(total=run.settings.steps, initial=done, desc=f"training {run.name}", unit="step") as bar:
             finished = False
             while not finished:
-                finished = over.wait(_SECONDS) or run.trained
+                finished = over.wait(seconds) or run.trained
                 _draw(bar, metrics.get())
         if over.is_set() and not run.trained:
             return

@@ -3,21 +3,18 @@
 import dataclasses
 import json
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 from xlstance.evaluation.results import write_results
 from xlstance.experiment.cards import write_cards
 from xlstance.experiment.corpora import publish_benchmarks, publish_corpora
 from xlstance.experiment.data import Prepared, prepare_training
-from xlstance.experiment.disk import check_node_folder, keep_models, on_disk
 from xlstance.experiment.evaluation import conclude, measure_arms
 from xlstance.experiment.examples import augmentation_examples
 from xlstance.experiment.place import claim_root, open_root, stage
 from xlstance.experiment.progress import follow
 from xlstance.experiment.provenance import provenance, write_settings
 from xlstance.experiment.settings import ExperimentSettings
-from xlstance.files import write_whole
 from xlstance.report.console import format_table
 from xlstance.report.files import REPORT, write_report
 from xlstance.session import ray_session
@@ -53,7 +50,6 @@ def run_experiment(settings: ExperimentSettings) -> dict[str, Any]:
     write_results(root, results)
     write_settings(settings, root)
     write_cards(settings, results, runs, data)
-    keep_models(root, runs.values())
     metrics = [json.loads(line) for line in _gather_metrics(root, list(runs.values())).splitlines()]
     write_report(root, results, metrics)
     print(f"\n{format_table(results)}\n\nreport: {root}/{REPORT}")
@@ -69,7 +65,7 @@ def run_augmentation(settings: ExperimentSettings) -> None:
             print(f"{data.name}: {data.rows} pairs in {data.pairs}")
 
 
-def run_preparation(settings: ExperimentSettings) -> Path:
+def run_preparation(settings: ExperimentSettings) -> str:
     """Makes all that training reads, and the list of runs that ``torchrun jobs/train.py`` takes."""
     settings.need("arms")
     root = open_root(Folder(settings.output), _deciding(settings), "an experiment")
@@ -79,9 +75,8 @@ def run_preparation(settings: ExperimentSettings) -> Path:
     with stage(root, "preparation"):
         runs = _plan_runs(settings, root, prepare_training(settings, root, data))
     content = [dataclasses.asdict(run) for run in runs.values()]
-    path = on_disk(settings, root).local / RUNS
-    write_whole(path, json.dumps(content, indent=1))
-    return path
+    root.write(RUNS, json.dumps(content, indent=1).encode())
+    return f"{root}/{RUNS}"
 
 
 def run_training(settings: ExperimentSettings) -> None:
@@ -93,7 +88,6 @@ def run_training(settings: ExperimentSettings) -> None:
             data = publish_corpora(settings, root, publish_benchmarks(settings, root))
             claim_root(root, _deciding(settings))
         runs = _train(settings, root, data)
-        keep_models(root, runs.values())
         for run in runs.values():
             print(f"{run.name}: {run.output}")
 
@@ -118,20 +112,19 @@ def _deciding(settings: ExperimentSettings) -> dict[str, Any]:
 
 
 def _plan_runs(settings: ExperimentSettings, root: Folder, prepared: Prepared) -> dict[str, TrainingRun]:
-    check_node_folder(settings, root)
-    models = on_disk(settings, root).local / "models"
+    models = root / "models"
     runs = [
         TrainingRun(
             arm=arm.name,
             seed=seed,
             settings=arm.training(settings.training),
             encoder=settings.encoder,
-            start=str(models / f"{arm.start}-{seed}") if arm.start else prepared.start.get(seed, ""),
+            start=(models / f"{arm.start}-{seed}").uri if arm.start else prepared.start.get(seed, ""),
             tokenizer=prepared.tokenizer,
             store=prepared.store,
             sources=tuple(arm.sources),
             validation_store=prepared.validation_store,
-            output=str(models / f"{arm.name}-{seed}"),
+            output=(models / f"{arm.name}-{seed}").uri,
             node_folder=settings.cluster.node_folder,
         )
         for arm, seed in settings.runs()
@@ -146,7 +139,7 @@ def _train(settings: ExperimentSettings, root: Folder, data: dict[str, TrainingD
     with stage(root, "training"), follow(list(runs.values())):
         fit(
             list(runs.values()),
-            on_disk(settings, root).local / "ray",
+            (root / "ray").uri,
             workers=cluster.workers,
             cpus_per_worker=cluster.cpus_per_worker,
             gpus_per_worker=cluster.gpus_per_worker,
@@ -157,7 +150,6 @@ def _train(settings: ExperimentSettings, root: Folder, data: dict[str, TrainingD
 
 def _gather_metrics(root: Folder, runs: list[TrainingRun]) -> str:
     """Writes the metrics of all runs as one ``metrics.jsonl`` and returns it."""
-    parts = [Path(run.output) / METRICS for run in runs]
-    text = "".join(part.read_text() for part in parts if part.exists())
-    root.write(METRICS, text.encode())
-    return text
+    text = b"".join(run.place.read(METRICS) for run in runs if run.place.exists(METRICS))
+    root.write(METRICS, text)
+    return text.decode()

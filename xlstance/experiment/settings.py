@@ -8,6 +8,7 @@ from typing import Any, Literal
 from xlstance.augmentation.stage import EVERY, Augmentation
 from xlstance.corpora.miniature import MiniatureSettings
 from xlstance.corpora.registry import BenchmarkSource, Source
+from xlstance.disk_folder import on_this_node
 from xlstance.encoders import EncoderSettings
 from xlstance.errors import SettingsError
 from xlstance.evaluation.settings import EvaluationSettings
@@ -118,9 +119,9 @@ class ClusterSettings:
         cpu_nodes: labels of the nodes that workers without a GPU go to, as ``{xlstance-pool: cpu}``; empty: any node.
         gpu_nodes: labels of the nodes that workers with a GPU go to.
         shards: files per table, the units of the streaming stages' work.
-        node_folder: folder on each node's own disk that training copies its store to; empty: it is read in place.
-        shared_folder: folder on a disk that every node sees, for models in the making and their checkpoints where the
-            output lies in a bucket; finished models are copied there.
+        node_folder: folder on each node's own disk for training's copy of its store and, where the output lies in a
+            bucket, for models in the making. Empty: a store on a disk is read in place, and the copies of a bucket's
+            files lie below ``$XLSTANCE_CACHE``, else ``~/.cache/xlstance``.
         wait_seconds: how long training waits for its workers' processors, at the start and after a node is lost; time
             enough for an autoscaler to add nodes.
     """
@@ -134,7 +135,6 @@ class ClusterSettings:
     gpu_nodes: dict[str, str] = field(default_factory=dict)
     shards: int = 4
     node_folder: str = ""
-    shared_folder: str = ""
     wait_seconds: float = 300
 
     def __post_init__(self) -> None:
@@ -260,6 +260,11 @@ class ExperimentSettings:
         for name in names:
             if not getattr(self, name):
                 raise SettingsError(f"{name} is empty: an experiment needs at least one")
+
+    @property
+    def local_data(self) -> str:
+        """The data root as a path on this node; a bucket's is fetched first."""
+        return str(on_this_node(self.data))
 
     @property
     def untouched(self) -> Arm | None:

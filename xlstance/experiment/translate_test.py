@@ -13,6 +13,7 @@ from xlstance.augmentation.lexicons.lexicon import read_lexicon
 from xlstance.augmentation.switching.code_switching import CodeSwitching
 from xlstance.augmentation.switching.switcher import Switcher
 from xlstance.corpora.miniature import MiniatureSettings, lexicon
+from xlstance.disk_folder import on_this_node
 from xlstance.storage import Folder
 
 
@@ -122,4 +123,4 @@ def write_miniature_dictionaries(world: MiniatureSettings, folder: Folder) -> li
                 words = lexicon(world, source, target)
                 lines = [f"{word}\t{other}\n" for word, translations in words.items() for other in translations]
                 folder.write(f"{source}-{target}.tsv", "".join(lines).encode())
-    return [f"{folder.local}/{{source}}-{{lang}}.tsv"]
+    return [f"{on_this_node(folder.uri)}/{{source}}-{{lang}}.tsv"]

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xlstance.disk_folder import DiskFolder, on_this_node
 from xlstance.errors import StorageError
 from xlstance.files import sha256_of
 from xlstance.leakage.postings import RUN, Postings, PostingsWriter, map_file
@@ -96,7 +97,7 @@ def build_index(folder: Folder, sets: Sequence[EvaluationSet], stamp: str, *, ru
     """Builds the index of evaluation sets, or opens it where it was built before.
 
     Args:
-        folder: where, on a disk.
+        folder: where; for a bucket it is built in the user's cache.
         sets: the evaluation sets.
         stamp: fingerprint of the sets.
         run: records of each of the three postings to hold in memory.
@@ -105,10 +106,11 @@ def build_index(folder: Folder, sets: Sequence[EvaluationSet], stamp: str, *, ru
         The index.
 
     Raises:
-        StorageError: if the folder lies in a bucket, holds an index of another fingerprint, or cannot be written.
+        StorageError: if the folder holds an index of another fingerprint, or cannot be written.
     """
     if not is_published(folder, stamp):
-        root = folder.local
+        place = DiskFolder(folder.uri)
+        root = place.path
         try:
             root.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(dir=root) as scratch:
@@ -119,6 +121,7 @@ def build_index(folder: Folder, sets: Sequence[EvaluationSet], stamp: str, *, ru
             ShardFile(name=file.name, rows=rows, bytes=file.stat().st_size, sha256=sha256_of(file))
             for file, rows in files.items()
         ]
+        place.keep(*(receipt.name for receipt in receipts))
         publish(folder, _TABLE, stamp, receipts, {"benchmarks": [part.name for part in sets]})
     return EvaluationIndex(folder)
 
@@ -180,7 +183,7 @@ class EvaluationIndex:
     """
 
     def __init__(self, folder: Folder) -> None:
-        manifest, root = read_manifest(folder), folder.local
+        manifest, root = read_manifest(folder), on_this_node(folder.uri)
         for file in manifest.files:
             path = root / file.name
             if manifest.table != _TABLE or not path.is_file() or path.stat().st_size != file.bytes:

@@ -7,10 +7,11 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
+from xlstance.disk_folder import DiskFolder
 from xlstance.files import write_whole
+from xlstance.storage import Folder
 from xlstance.sweep.points import Point
 
 JOURNAL = "trials.jsonl"
@@ -55,18 +56,19 @@ class Journal:
     """The trials of a sweep, and the file that they are known from.
 
     Args:
-        path: of the file; there may be none yet. A line that a kill cut off is dropped.
+        folder: of the sweep; there may be no journal yet. A line that a kill cut off is dropped.
 
     Attributes:
         trials: by name, in the order in which they were begun.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path, self.trials = path, dict[str, Trial]()
-        text = path.read_text() if path.exists() else ""
+    def __init__(self, folder: Folder) -> None:
+        self._place, self.trials = DiskFolder(folder.uri), dict[str, Trial]()
+        self._path = self._place.fetch(JOURNAL) / JOURNAL
+        text = self._path.read_text() if self._path.exists() else ""
         whole = text[: text.rfind("\n") + 1]
         if whole != text:
-            write_whole(path, whole)
+            write_whole(self._path, whole)
         for line in whole.splitlines():
             self._apply(json.loads(line))
 
@@ -94,6 +96,7 @@ class Journal:
             file.write(json.dumps(event) + "\n")
             file.flush()
             os.fsync(file.fileno())
+        self._place.keep(JOURNAL)
         self._apply(event)
 
     def _apply(self, event: Mapping[str, Any]) -> None:

@@ -43,7 +43,7 @@ class Shared:
     """What all trials share.
 
     Attributes:
-        root: the sweep's folder, as an absolute path.
+        root: the sweep's folder, an absolute path or a bucket's address.
         arm: name of the arm that is varied.
         variants: by the label of the values that are none of training.
     """
@@ -62,9 +62,9 @@ class Shared:
         return training_run(settings, arm_of(settings, self.arm), seed, variant.prepared, start, folder, name=label)
 
 
-def trial_folder(root: Folder, name: str) -> Path:
+def trial_folder(root: Folder, name: str) -> Folder:
     """Where a trial's model, metrics and checkpoints lie."""
-    return root.local / "trials" / name
+    return root / "trials" / name
 
 
 def data_part(point: Point) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def check_space(settings: ExperimentSettings, sweep: SweepSettings) -> None:
 
 
 def training_run(
-    settings: ExperimentSettings, arm: Arm, seed: int, prepared: Prepared, start: str, folder: Path, name: str
+    settings: ExperimentSettings, arm: Arm, seed: int, prepared: Prepared, start: str, folder: Folder, name: str
 ) -> TrainingRun:
     """A run of an arm; its paths are absolute, since workers have another working directory.
 
@@ -140,7 +140,7 @@ def training_run(
         store=prepared.store,
         sources=tuple(arm.sources),
         validation_store=prepared.validation_store,
-        output=str(folder),
+        output=folder.uri,
         node_folder=str(Path(node_folder).resolve()) if node_folder else "",
     )
 
@@ -179,7 +179,7 @@ def share(
         cluster = own.cluster
         fit(
             [run for runs in chain.values() for run in runs],
-            root.local / "ray",
+            (root / "ray").uri,
             workers=cluster.workers,
             cpus_per_worker=cluster.cpus_per_worker,
             gpus_per_worker=cluster.gpus_per_worker,
@@ -188,7 +188,7 @@ def share(
         start = {seed: runs[-1].output for seed, runs in chain.items() if runs}
         variants[label_of(point)] = Variant(settings=own, prepared=prepared, start=start)
     assert pool is not None  # noqa: S101 - a product of no lists has one element
-    return Shared(root=root.path, arm=sweep.arm, variants=variants), pool, data
+    return Shared(root=root.uri, arm=sweep.arm, variants=variants), pool, data
 
 
 def _first_stages(
@@ -203,7 +203,7 @@ def _first_stages(
         runs = list[TrainingRun]()
         for name in names:
             start = runs[-1].output if runs else ""
-            output = folder.local / "models" / f"{name}-{seed}"
+            output = folder / "models" / f"{name}-{seed}"
             runs.append(training_run(settings, arms[name], seed, prepared, start, output, name=name))
         chains[seed] = runs
     return chains

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from xlstance.disk_folder import DiskFolder, on_this_node
 from xlstance.errors import UserError
 from xlstance.evaluation.results import ArmResult, write_results
 from xlstance.experiment.cards import write_cards
@@ -19,7 +20,7 @@ from xlstance.session import ray_session
 from xlstance.storage import Folder
 from xlstance.sweep import outcome
 from xlstance.sweep.console import format_points
-from xlstance.sweep.journal import JOURNAL, Journal, Trial
+from xlstance.sweep.journal import Journal, Trial
 from xlstance.sweep.outcome import PointRuns
 from xlstance.sweep.points import with_values
 from xlstance.sweep.preparation import Shared, arm_of, check_space, share, trial_folder
@@ -60,7 +61,7 @@ def run_sweep(settings: ExperimentSettings, sweep: SweepSettings, name: str) -> 
             benchmarks = publish_benchmarks(settings, root)
             shared, pool, data = share(settings, sweep, root, benchmarks)
             claim_root(root, deciding)
-        journal = Journal(root.local / JOURNAL)
+        journal = Journal(root)
         with stage(root, "trials"):
             run_trials(sweep, settings.cluster, steps, shared, pool, journal, root)
         trials = list(journal.trials.values())
@@ -144,18 +145,21 @@ def _export(points: Sequence[PointRuns], found: dict[str, Any], root: Folder) ->
     objective = next(iter(recommended["objective"]))
     trials = next(runs.trials for runs in points if runs.label == recommended["name"])
     best = max(trials.values(), key=lambda trial: goal(objective, trial.figures) or 0.0)
-    made, place = root.local / f".{BEST}", root.local / BEST
+    trained, place = on_this_node(trial_folder(root, best.name).uri), DiskFolder((root / BEST).uri)
+    made = place.path.with_name(f".{BEST}")
     shutil.rmtree(made, ignore_errors=True)
-    shutil.copytree(trial_folder(root, best.name), made, ignore=shutil.ignore_patterns(*_NO_PART_OF_A_MODEL))
-    shutil.rmtree(place, ignore_errors=True)
-    made.rename(place)
-    recommended["model"] = str(place)
+    shutil.copytree(trained, made, ignore=shutil.ignore_patterns(*_NO_PART_OF_A_MODEL))
+    place.remove()
+    made.rename(place.path)
+    place.keep()
+    recommended["model"] = place.uri
 
 
 def _metrics(root: Folder, points: Sequence[PointRuns]) -> list[dict[str, Any]]:
     """The training metrics of the finished trials, for the report's charts."""
-    paths = [trial_folder(root, trial.name) / METRICS for own in points for trial in own.trials.values()]
-    return [json.loads(line) for path in paths if path.exists() for line in path.read_text().splitlines()]
+    folders = [trial_folder(root, trial.name) for own in points for trial in own.trials.values()]
+    texts = [folder.read(METRICS).decode() for folder in folders if folder.exists(METRICS)]
+    return [json.loads(line) for text in texts for line in text.splitlines()]
 
 
 def _cpus(settings: ExperimentSettings, sweep: SweepSettings) -> int:

@@ -9,15 +9,16 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from xlstance.disk_folder import DiskFolder
 from xlstance.encoders import EncoderSettings
 from xlstance.errors import UserError
+from xlstance.experiment.progress import SLOW_POLL_SECONDS
 from xlstance.experiment.settings import ClusterSettings
 from xlstance.sweep.development import Pool, measure
 from xlstance.sweep.preparation import Shared
@@ -108,7 +109,7 @@ def _train_apart(run: TrainingRun, cluster: ClusterSettings) -> float:
         try:
             fit(
                 [run],
-                Path(run.output) / "ray",
+                f"{run.output}/ray",
                 workers=cluster.workers,
                 cpus_per_worker=cluster.cpus_per_worker,
                 gpus_per_worker=cluster.gpus_per_worker,
@@ -121,8 +122,8 @@ def _train_apart(run: TrainingRun, cluster: ClusterSettings) -> float:
     driver.start()
     reports, told = ScoreReports(run.settings.steps), 0
     while driver.is_alive():
-        driver.join(_POLL_SECONDS)
-        for metrics in _validations(run.folder / METRICS):
+        driver.join(SLOW_POLL_SECONDS if run.place.is_copy else _POLL_SECONDS)
+        for metrics in _validations(run.place):
             if metrics["step"] > told:
                 told = metrics["step"]
                 reports.log(told, metrics)
@@ -131,9 +132,9 @@ def _train_apart(run: TrainingRun, cluster: ClusterSettings) -> float:
     return reports.last
 
 
-def _validations(path: Path) -> list[dict[str, Any]]:
-    """The lines of validations in a file of metrics, which may be growing."""
-    lines = path.read_text().splitlines() if path.exists() else []
+def _validations(place: DiskFolder) -> list[dict[str, Any]]:
+    """The lines of validations in a run's file of metrics, which may be growing."""
+    lines = place.read(METRICS).decode().splitlines() if place.exists(METRICS) else []
     return [json.loads(line) for line in lines if line.endswith("}") and f'"{LOSS}"' in line]
 
 
@@ -151,5 +152,5 @@ def _measure(run: TrainingRun, shared: Shared, pool: Pool) -> dict[str, Any]:
             num_cpus=cluster.cpus_per_worker, num_gpus=cluster.gpus_per_worker, scheduling_strategy=anywhere
         )
         found = ray.get(task.remote(encoder, pool, batch_tokens))
-    summary = json.loads((run.folder / SUMMARY).read_text())
+    summary = json.loads(run.place.read(SUMMARY))
     return {**found, "steps": summary["steps"], "seconds": summary["seconds"]}

@@ -6,7 +6,8 @@
 
 DeepSpeed saves with pickle. A checkpoint is read only by the run that wrote it, from its own folder, and only while
 every file still has the hash that was noted when it was written. Two are kept: should the newer one be damaged, the
-one before is taken. Ray Train and ``torchrun`` use them alike.
+one before is taken. Ray Train and ``torchrun`` use them alike. For a bucket each rank puts there what it wrote, and the
+list follows when all have.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from typing import Any
 
 import torch
 
+from xlstance.disk_folder import DiskFolder
 from xlstance.errors import StorageError
 from xlstance.files import sha256_of, write_whole
 from xlstance.training.agreement import gather_text, together
@@ -32,22 +34,23 @@ _KEPT = 2
 _log = logging.getLogger(__name__)
 
 
-def finished_steps(folder: Path) -> list[int]:
+def finished_steps(folder: DiskFolder) -> list[int]:
     """The steps whose checkpoint in a folder was written to its end, ascending."""
-    return sorted(int(path.parent.name.removeprefix("step-")) for path in folder.glob(f"step-*/{_LISTING}"))
+    places = [name.split("/")[0] for name in folder.names() if name.endswith(f"/{_LISTING}")]
+    return sorted(int(place.removeprefix("step-")) for place in places)
 
 
 class Checkpoints:
-    """The checkpoints of one run; every rank makes one, over a folder that all see.
+    """The checkpoints of one run; every rank makes one, over a folder that all see or a bucket.
 
     Args:
-        folder: where they lie.
+        folder: where they lie; of a bucket's, what is there must have been fetched.
         stamp: fingerprint of the run; those of another are refused.
         rank: this process's number.
         world_size: number of processes.
     """
 
-    def __init__(self, folder: Path, stamp: str, rank: int, world_size: int) -> None:
+    def __init__(self, folder: DiskFolder, stamp: str, rank: int, world_size: int) -> None:
         self.folder = folder
         self._stamp, self._rank, self._world_size = stamp, rank, world_size
 
@@ -66,17 +69,17 @@ class Checkpoints:
         Raises:
             StorageError: on every rank, if one could not write all: the folder, the bytes it takes and what is left.
         """
-        folder, writer = self._at(step), _Writer(engine.checkpoint_engine)
+        place, writer = self._at(step), _Writer(engine.checkpoint_engine)
+        folder = place.path
         what = f"the checkpoint of step {step} cannot be written"
         try:
             with together(what):
-                if self._rank == 0:
-                    shutil.rmtree(folder, ignore_errors=True)  # what a killed run had begun
-                    (folder / _TAG).mkdir(parents=True)
+                (folder / _TAG).mkdir(parents=True, exist_ok=True)  # what a killed run had begun is written again
             with _writing(engine, writer):
                 engine.save_checkpoint(str(folder), tag=_TAG, save_latest=False)
             with together(what):
                 hashes = writer.hashes(folder)
+                place.keep(*hashes)
             listed = {k: v for own in gather_text(json.dumps(hashes)) for k, v in json.loads(own).items()}
             with together(what):
                 if self._rank == 0:
@@ -88,10 +91,13 @@ class Checkpoints:
                         "files": listed,
                     }
                     write_whole(folder / _LISTING, json.dumps({"sha256": _hash(content), "content": content}))
+                    place.keep(_LISTING)
         except StorageError as error:
             raise self._no_room(error, folder, writer.bytes) from error
         if self._rank == 0:
             self._drop(self.steps()[:-_KEPT])
+        else:
+            self._forget(_KEPT)
 
     def restore(self, engine: Engine) -> dict[str, Any] | None:
         """Puts an engine back where the newest whole checkpoint left it; every rank calls it.
@@ -111,8 +117,8 @@ class Checkpoints:
             if not found:
                 if self._rank == 0:
                     self._drop([other for other in self.steps() if other > step])  # damaged, and no use any more
-                engine.load_checkpoint(str(self._at(step)), tag=_TAG)
-                state: dict[str, Any] = _read_listing(self._at(step))["state"]
+                engine.load_checkpoint(str(self._at(step).path), tag=_TAG)
+                state: dict[str, Any] = _read_listing(self._at(step).path)["state"]
                 return state
             problems.append(found)
             if self._rank == 0:
@@ -124,15 +130,18 @@ class Checkpoints:
         return None
 
     def remove(self) -> None:
-        """Removes them all."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Removes them all; every rank calls it, once none needs them any more."""
+        if self._rank == 0:
+            self.folder.remove()
+        else:
+            self._forget(0)
 
-    def _at(self, step: int) -> Path:
+    def _at(self, step: int) -> DiskFolder:
         return self.folder / f"step-{step:08d}"
 
     def _problem(self, step: int) -> str:
         """What makes a checkpoint unfit, in the files that this rank looks at: the ranks share them out."""
-        folder = self._at(step)
+        folder = self._at(step).path
         try:
             content = _read_listing(folder)
         except StorageError as error:
@@ -168,8 +177,13 @@ class Checkpoints:
 
     def _drop(self, steps: Sequence[int]) -> None:
         for step in steps:
-            (self._at(step) / _LISTING).unlink(missing_ok=True)  # first: what is half removed is no checkpoint
-            shutil.rmtree(self._at(step), ignore_errors=True)
+            self._at(step).remove(first=_LISTING)  # what is half removed is no checkpoint
+
+    def _forget(self, kept: int) -> None:
+        """Removes all but the newest from this node, where they are copies: the first rank may be on another one."""
+        if self.folder.is_copy:
+            for path in sorted(self.folder.path.glob("step-*"), reverse=True)[kept:]:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 class _Writer:

@@ -20,7 +20,7 @@ from ray.train.v2._internal.exceptions import InsufficientClusterResourcesError,
 from xlstance.errors import UserError
 from xlstance.placement import node_labels
 from xlstance.session import missing_resources, on_one_machine
-from xlstance.storage import fingerprint
+from xlstance.storage import Folder, fingerprint
 from xlstance.training.checkpoint import finished_steps
 from xlstance.training.loop import train
 from xlstance.training.run import TrainingRun
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 def fit(
     runs: Sequence[TrainingRun],
-    folder: Path,
+    folder: str | Path,
     *,
     workers: int,
     cpus_per_worker: float,
@@ -46,7 +46,7 @@ def fit(
 
     Args:
         runs: in an order in which a run comes after the one whose model it starts from.
-        folder: where Ray Train keeps its notes; every node must see it, and the runs' own folders.
+        folder: where Ray Train keeps its notes. On a disk every node must see it, and the runs' own folders.
         workers: size of the worker group.
         cpus_per_worker: processors of a worker; also its threads.
         gpus_per_worker: GPUs of a worker.
@@ -74,7 +74,7 @@ def fit(
             ),
             run_config=RunConfig(
                 name=f"train-{fingerprint(list(runs), workers)}",
-                storage_path=str(folder.resolve()),
+                storage_path=Folder(folder).uri,
                 # Ray's own limits count all faults of a run's life, or none.
                 failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
             ),

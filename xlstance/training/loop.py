@@ -24,7 +24,7 @@ from xlstance.training.saving import BestWeights, save_model, weights_are_finite
 from xlstance.training.state import RunState
 from xlstance.training.store import TrainingStore, open_store
 from xlstance.training.summary import make_summary
-from xlstance.training.tracking import MetricsFile, TensorBoard, Tracker
+from xlstance.training.tracking import METRICS, MetricsFile, TensorBoard, Tracker
 from xlstance.training.validation import LOSS, Validation
 
 _VALIDATION_SEED = 0  # the same validation batches for every arm and seed
@@ -58,6 +58,7 @@ class _Loop:
             raise SettingsError(f"training.batch_size {settings.batch_size} is no multiple of the {world_size} workers")
         self._run, self._settings, self._rank, self._given = run, settings, rank, trackers
         with together(f"{run.name} cannot be opened"):
+            run.place.fetch()
             described = replace(run.encoder, model=run.start) if run.start else run.encoder
             encoder = load_encoder(described, tokenizer=run.tokenizer or None, seed=run.seed)
             window = settings.sampler.window if settings.sampler.order == "blocks" else 0
@@ -129,7 +130,7 @@ class _Loop:
         with together(f"the metrics cannot be written to {self._run.folder}"):
             if self._rank == 0:
                 facts = {"arm": self._run.arm, "seed": self._run.seed, "steps": self._settings.steps}
-                file = MetricsFile(self._run.folder, facts)
+                file = MetricsFile(self._run.place, facts)
                 lines = file.keep_until(self._state.step)
                 board = [TensorBoard(self._run.folder, lines)] if self._settings.tensorboard else []
                 self._trackers = [file, *board, *self._given]
@@ -182,6 +183,8 @@ class _Loop:
         with together("the weights cannot be looked at"):
             if not weights_are_finite(self._engine):
                 raise self._diverged("the weights hold values that are not finite", batch)
+            if self._rank == 0:
+                self._run.place.keep(METRICS)  # a run that goes on from here will not log these steps again
         self._checkpoints.save(self._engine, self._state.step, self._state.to_json())
         self._best.drop(self._state.best_step, self._checkpoints.steps())
 
@@ -200,10 +203,14 @@ class _Loop:
         with together(f"the model cannot be written to {run.folder}"):
             if self._rank == 0:
                 if kept_best:
-                    shutil.copytree(self._best.at(state.best_step), run.folder, dirs_exist_ok=True)
+                    shutil.copytree(self._best.at(state.best_step).path, run.folder, dirs_exist_ok=True)
                 kept_step = state.best_step if kept_best else state.step
                 summary = make_summary(run, state, kept_step, self._engine)
+                passing = (run.best.path, run.checkpoints.path)
+                run.place.keep(*(path.name for path in sorted(run.folder.iterdir()) if path not in passing))
                 write_whole(run.folder / SUMMARY, json.dumps(summary, indent=1))
+                run.place.keep(SUMMARY)
                 # Not before the summary: a run that is killed here goes on from a checkpoint and needs them again.
                 self._best.remove()
-                self._checkpoints.remove()
+        with together(f"the checkpoints in {run.checkpoints} cannot be removed"):
+            self._checkpoints.remove()

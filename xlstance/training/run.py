@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from xlstance.disk_folder import DiskFolder
 from xlstance.encoders import EncoderSettings
 from xlstance.storage import Folder, fingerprint
 from xlstance.training.settings import TrainingSettings
@@ -25,8 +26,10 @@ class TrainingRun:
         store: folder of the training store.
         sources: names of the sources to draw from; empty: all.
         validation_store: folder of the store of development pairs; empty: no validation.
-        output: folder for the model, its metrics, checkpoints and best weights; every process must see it.
-        node_folder: folder on each node's own disk that the stores are copied to; empty: they are read in place.
+        output: folder for the model, its metrics, checkpoints and best weights, on a disk that every process sees or in
+            a bucket.
+        node_folder: folder on each node's own disk that the stores are copied to, and where files of a bucket are
+            made; empty: a store on a disk is read in place, and what is a bucket's lies in the user's cache.
     """
 
     arm: str
@@ -47,24 +50,29 @@ class TrainingRun:
         return f"{self.arm}-{self.seed}"
 
     @property
+    def place(self) -> DiskFolder:
+        """The output folder, wherever it lies."""
+        return DiskFolder(self.output, self.node_folder)
+
+    @property
     def folder(self) -> Path:
-        """The output folder."""
-        return Path(self.output)
+        """The output folder on this node."""
+        return self.place.path
 
     @property
     def trained(self) -> bool:
         """Whether the run's model is finished."""
-        return (self.folder / SUMMARY).exists()
+        return self.place.exists(SUMMARY)
 
     @property
-    def checkpoints(self) -> Path:
+    def checkpoints(self) -> DiskFolder:
         """Folder of the checkpoints."""
-        return self.folder / "checkpoints"
+        return self.place / "checkpoints"
 
     @property
-    def best(self) -> Path:
+    def best(self) -> DiskFolder:
         """Folder of the best weights so far."""
-        return self.folder / "best"
+        return self.place / "best"
 
     def stamp(self) -> str:
         """Fingerprint of what decides the weights: a checkpoint is of use to a run with the same one only."""

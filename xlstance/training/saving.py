@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
+from xlstance.disk_folder import DiskFolder
 from xlstance.errors import StorageError
 from xlstance.training.agreement import together
 from xlstance.training.engine import Engine, whole_parameters
@@ -44,10 +45,10 @@ class BestWeights:
         rank: this process's number.
     """
 
-    def __init__(self, folder: Path, rank: int) -> None:
+    def __init__(self, folder: DiskFolder, rank: int) -> None:
         self.folder, self._rank = folder, rank
 
-    def at(self, step: int) -> Path:
+    def at(self, step: int) -> DiskFolder:
         """The folder of a step's weights."""
         return self.folder / f"step-{step:08d}"
 
@@ -57,12 +58,14 @@ class BestWeights:
         Raises:
             StorageError: on every rank, if they cannot be written; those before are still there.
         """
-        part = self.folder / "part"  # stands for a folder that is not whole, whoever ends this process
+        place = self.at(step)
+        part = self.folder.path / "part"  # stands for a folder that is not whole, whoever ends this process
         save_model(engine, part, self._rank)
         with together(f"the best weights cannot be written to {self.folder}"):
             if self._rank == 0:
-                shutil.rmtree(self.at(step), ignore_errors=True)
-                part.rename(self.at(step))
+                shutil.rmtree(place.path, ignore_errors=True)
+                part.rename(place.path)
+                place.keep()
 
     def drop(self, best: int, checkpoints: Collection[int]) -> None:
         """Drops what was the best once, but for what a checkpoint would ask for.
@@ -80,12 +83,12 @@ class BestWeights:
 
     def remove(self) -> None:
         """Drops all."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.remove()
 
     def _steps(self) -> list[int]:
-        return [int(path.name.removeprefix("step-")) for path in self.folder.glob("step-*")]
+        return [int(path.name.removeprefix("step-")) for path in self.folder.path.glob("step-*")]
 
     def _remove_but(self, steps: Collection[int]) -> None:
         if self._rank == 0:
             for other in set(self._steps()) - set(steps):
-                shutil.rmtree(self.at(other), ignore_errors=True)
+                self.at(other).remove()

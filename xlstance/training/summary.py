@@ -23,7 +23,7 @@ def make_summary(run: TrainingRun, state: RunState, kept_step: int, engine: Engi
         Among others ``wait_share``, the share of the step time spent waiting for a batch; ``validation_loss`` and
         ``validation``, the figures of the best validation; ``weights``, a fingerprint of the saved weights.
     """
-    weights = sorted(path for path in run.folder.rglob("*.safetensors") if run.best not in path.parents)
+    weights = sorted(path for path in run.folder.rglob("*.safetensors") if run.best.path not in path.parents)
     return {
         "steps": state.step,
         "batch_size": run.settings.batch_size,

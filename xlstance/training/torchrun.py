@@ -8,8 +8,8 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from xlstance.disk_folder import on_this_node
 from xlstance.errors import SettingsError, StorageError, UserError
 from xlstance.settings import from_plain
 from xlstance.training.loop import train
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if len(arguments) != 1:
             raise UserError("give one argument, the training-runs.json that `xlstance prepare` wrote")
-        train_in_turn(read_runs(Path(arguments[0])))
+        train_in_turn(read_runs(arguments[0]))
     except (UserError, OSError) as error:
         # Every process meets the same mistake; a file system may fail in one alone.
         if os.environ.get("RANK", "0") == "0" or isinstance(error, OSError):
@@ -30,14 +30,15 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def read_runs(path: Path) -> list[TrainingRun]:
-    """The runs that ``xlstance prepare`` listed.
+def read_runs(path: str) -> list[TrainingRun]:
+    """The runs that ``xlstance prepare`` listed, in a file on a disk or in a bucket.
 
     Raises:
         StorageError: if the file is missing or is no such list.
     """
     try:
-        rows = json.loads(path.read_text())
+        folder, name = os.path.split(path)
+        rows = json.loads((on_this_node(folder, name) / name).read_text())
         if not isinstance(rows, list):
             raise TypeError("it holds no list")
         return [from_plain(TrainingRun, row) for row in rows]

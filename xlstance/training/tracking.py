@@ -2,15 +2,18 @@
 
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from xlstance.disk_folder import DiskFolder
 from xlstance.errors import UserError
 from xlstance.files import write_whole
 
 METRICS = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
+_KEEP_SECONDS = 10
 
 Figures = Mapping[str, Any]
 
@@ -29,12 +32,13 @@ class MetricsFile:
     """``metrics.jsonl``: one line per step that is logged, whole lines only.
 
     Args:
-        folder: of the run.
+        place: of the run. A bucket gets the file a few times a minute, for those who follow it.
         facts: what stands in every line.
     """
 
-    def __init__(self, folder: Path, facts: Figures) -> None:
-        self._path, self._facts = folder / METRICS, facts
+    def __init__(self, place: DiskFolder, facts: Figures) -> None:
+        self._place, self._path, self._facts = place, place.path / METRICS, facts
+        self._kept = time.monotonic()
 
     def keep_until(self, step: int) -> list[dict[str, Any]]:
         """Drops the lines of later steps, which will be done again; returns those that stay."""
@@ -50,6 +54,9 @@ class MetricsFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as file:
             file.write(json.dumps({**self._facts, "step": step, **metrics}) + "\n")
+        if time.monotonic() - self._kept > _KEEP_SECONDS:
+            self._place.keep(METRICS)
+            self._kept = time.monotonic()
 
     def close(self) -> None:
         """Nothing is open."""

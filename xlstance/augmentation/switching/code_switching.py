@@ -33,6 +33,7 @@ from xlstance.augmentation.lexicons.titles import title_lexicon
 from xlstance.augmentation.references import derived_pairs, rows_of
 from xlstance.augmentation.switching.switcher import Switcher
 from xlstance.augmentation.way import Made, Part, Surroundings, Way, Work
+from xlstance.disk_folder import on_this_node
 from xlstance.encoders import load_encoder
 from xlstance.errors import DataError, SettingsError
 from xlstance.files import sha256_of, what_is_there
@@ -185,9 +186,10 @@ def read_lexicons(settings: CodeSwitching, around: Surroundings) -> tuple[dict[s
 def _files(settings: CodeSwitching, lang: str, data: str) -> list[Path]:
     """The word lists that are there for a language."""
     named = [p.replace("{lang}", lang).replace("{source}", settings.source_language) for p in settings.lexicons]
-    paths = [path for path in (Path(data) / name for name in named) if path.is_file()]
+    root = on_this_node(data, *named)
+    paths = [path for path in (root / name for name in named) if path.is_file()]
     if not paths and (named or not (settings.titles or settings.induced)):
-        there = f"; {what_is_there((Path(data) / named[0]).parent)}" if named else "; lexicons is empty"
+        there = f"; {what_is_there((root / named[0]).parent)}" if named else "; lexicons is empty"
         raise DataError(f"no lexicon for {lang}: none of {named} is a file below {data}{there}")
     return paths
 

@@ -14,6 +14,7 @@ Arrow IPC, uncompressed, one record batch a file. ``preparation`` makes it from 
 
 from pathlib import Path
 
+from xlstance.disk_folder import DiskFolder, cache_folder
 from xlstance.storage import Folder
 from xlstance.training.store.node_copy import local_store
 from xlstance.training.store.reading import TrainingStore
@@ -27,19 +28,20 @@ def open_store(store: str, node_folder: str = "", window: int = 0) -> TrainingSt
 
     Args:
         store: path or URI of the store.
-        node_folder: folder on the node's own disk; empty: the store is read in place.
+        node_folder: folder on the node's own disk; empty: the store is read in place, or copied to the user's cache if
+            it lies in a bucket.
         window: pieces of a partition that are shuffled together (``sampler.window`` with ``sampler.order`` blocks);
             the node then keeps twice as many shards, since a batch may need two windows, and fetches the others as
             they are needed. 0: it copies all.
 
     Raises:
-        StorageError: if there is no finished store, the disk lacks room for the copy, or the store lies in a bucket
-            and is to be read in place.
+        StorageError: if there is no finished store, or the disk lacks room for the copy.
         SettingsError: if a window is asked of a store whose pairs name texts of other shards.
     """
     folder = Folder(store)
-    if not node_folder:
+    if not node_folder and not DiskFolder(store).is_copy:
         return TrainingStore(folder.local)
+    copies = Path(node_folder or cache_folder())
     if window:
-        return TrainingStore(WindowedShards(folder, Path(node_folder), 2 * window))
-    return TrainingStore(local_store(folder, Path(node_folder)))
+        return TrainingStore(WindowedShards(folder, copies, 2 * window))
+    return TrainingStore(local_store(folder, copies))

@@ -1,14 +1,12 @@
 """A copy of a store on each node's own disk, made once by whichever process comes first."""
 
-import fcntl
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from xlstance.errors import StorageError
-from xlstance.files import sha256_of, write_whole
+from xlstance.files import locked, sha256_of, write_whole
 from xlstance.storage import MANIFEST, Folder, ShardFile
 from xlstance.training.store.files import read_store_manifest
 
@@ -37,23 +35,6 @@ def local_store(folder: Folder, node_folder: Path) -> Path:
             copy_files(folder, manifest.files, copy)
             write_whole(copy / MANIFEST, folder.read(MANIFEST))
     return copy
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds a lock between the processes of a node; it goes with the process that holds it.
-
-    Raises:
-        StorageError: if its folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        raise StorageError(f"{path.parent} cannot be written: {error.strerror}; choose another node folder") from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def copy_files(folder: Folder, files: Sequence[ShardFile], copy: Path) -> None:

@@ -7,9 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from xlstance.errors import SettingsError
+from xlstance.files import locked
 from xlstance.storage import Folder
 from xlstance.training.store.files import files_of_shards, read_store_manifest
-from xlstance.training.store.node_copy import copy_files, locked
+from xlstance.training.store.node_copy import copy_files
 from xlstance.training.store.shards import Shard
 
 
