@@ -14,10 +14,11 @@ test: .venv/developer  ## the tests, without the slow ones, a process for each c
 test-all: .venv/developer  ## every test that this machine can run
 	$(BIN)/pytest -m "not gpu"
 
-lint: .venv/developer  ## ruff, and mypy (strict on the library)
+lint: .venv/developer  ## ruff, mypy (strict on the library), known vulnerabilities of the locks where the network allows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python requirements/audit.py
 
 format: .venv/developer
 	$(BIN)/ruff check --fix .

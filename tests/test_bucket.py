@@ -1,10 +1,6 @@
 """The production code against a real S3 protocol server on loopback: tables, resuming, two writers, credentials."""
 
-import json
 import multiprocessing
-import os
-import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -14,7 +10,6 @@ import pyarrow as pa
 import pytest
 from s3_server import KEY, SECRET
 
-from xlstance.disk_folder import CACHE, DiskFolder, on_this_node
 from xlstance.errors import StorageError
 from xlstance.storage import (
     Folder,
@@ -30,19 +25,6 @@ from xlstance.streams import Output, Shard, run_stream
 from xlstance.tables import make_table
 
 ROOT = Path(__file__).resolve().parents[1]
-XLSTANCE = (sys.executable, "-c", "from xlstance.cli import entry; entry()")
-CONFIG = """\
-miniature: {languages: 2, concepts: 30, names: 10, train_passages: 40, dev_passages: 8, test_passages: 8, issues: 2,
-            arguments: 1}
-sources: [{name: world, format: miniature, split: train}]
-augmentations:
-  - {of: [world], code_switching: {name: switched, lexicons: [miniature]}}
-encoder: {kind: static, vocabulary_size: 300, dimension: 16}
-training: {steps: 4, batch_size: 8, validation: {every: 0}, checkpoint_every: 2, log_every: 2}
-arms: [{name: x-x-mono, sampler: x-x-mono}]
-benchmarks: [{name: miniature, format: miniature}]
-cluster: {workers: 1, stream_workers: 1, shards: 2}
-"""
 
 
 def passages(start: int, count: int) -> pa.Table:
@@ -156,127 +138,3 @@ def test_a_refusal_of_the_server_is_one_line_without_credentials(server):
         assert "\n" not in text
         assert SECRET not in text
         assert KEY not in text
-
-
-@pytest.mark.slow
-def test_a_whole_experiment_in_a_bucket_equals_the_one_on_a_disk(bucket, tmp_path):
-    """The command itself, with its workers in processes of their own."""
-    (tmp_path / "tiny.yaml").write_text(CONFIG)
-    said = ""
-
-    def run_command(output: str) -> str:
-        nonlocal said
-        done = subprocess.run(
-            [*XLSTANCE, "experiment", "--config", tmp_path / "tiny.yaml", "--output", output],
-            env={**os.environ, "PYTHONPATH": str(ROOT), CACHE: str(tmp_path / "cache")},
-            capture_output=True,
-            text=True,
-            timeout=400,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        said += done.stdout + done.stderr
-        return done.stdout
-
-    on_disk = run_command(str(tmp_path / "disk"))
-    in_bucket = run_command(bucket)
-    table = in_bucket[: in_bucket.index("report:")]
-    assert table == on_disk[: on_disk.index("report:")]
-    root, local = Folder(bucket), tmp_path / "disk"
-    results = [json.loads(root.read("results.json")), json.loads((local / "results.json").read_text())]
-    assert results[0]["arms"][0]["benchmarks"] == results[1]["arms"][0]["benchmarks"]
-    for name in ("report.html", "metrics.jsonl", "events.jsonl", "reproduce.yaml"):
-        said += root.read(name).decode()
-    model = local / "models" / "x-x-mono-0"
-    (weights,) = (path.relative_to(model) for path in model.rglob("*.safetensors") if "checkpoints" not in path.parts)
-    place = root / "models" / "x-x-mono-0"
-    for part in weights.parts[:-1]:
-        place = place / part
-    assert place.read(weights.name) == (model / weights).read_bytes()
-    assert not (root / "models" / "x-x-mono-0").exists("checkpoints")
-    assert table in run_command(bucket)  # it goes on where it stood: at the end
-    assert SECRET not in said
-    assert SECRET not in json.dumps(results)
-
-
-def test_files_go_from_one_node_to_another_by_the_bucket(bucket, node):
-    here = DiskFolder(f"{bucket}/model")
-    assert here.is_copy
-    assert here.names() == []
-    assert here.fetch() == here.path  # nothing is there yet
-    (here.path / "1_Dense").mkdir(parents=True)
-    (here.path / "1_Dense" / "weights").write_bytes(bytes(100))
-    (here.path / "config.json").write_text("{}")
-    here.keep()
-    node("second")
-    there = DiskFolder(f"{bucket}/model")
-    assert there.path != here.path
-    assert there.names() == ["1_Dense/weights", "config.json"]
-    assert (there.fetch() / "1_Dense" / "weights").read_bytes() == bytes(100)
-    assert (there.exists("config.json"), there.exists("other"), there.size("config.json")) == (True, False, 2)
-    assert there.read("config.json", 1) == b"}"
-
-
-def test_fetching_follows_the_bucket_and_copies_what_changed_alone(bucket, node):
-    place = DiskFolder(f"{bucket}/model")
-    place.path.mkdir(parents=True)
-    for name in ("a", "b", "c"):
-        (place.path / name).write_text(name)
-    place.keep()
-    (place.path / "a").write_text("changed here, and not kept")
-    (place.path / "more").write_text("not kept")
-    node("second")
-    other = DiskFolder(place.uri)
-    (other.fetch() / "b").write_text("longer")
-    other.keep("b")
-    before = (place.path / "c").stat().st_ino
-    node("first")
-    place.fetch()
-    assert {path.name: path.read_text() for path in place.path.iterdir()} == {"a": "a", "b": "longer", "c": "c"}
-    assert (place.path / "c").stat().st_ino == before  # it was not fetched again
-
-
-def test_some_files_are_fetched_without_the_others(bucket, node):
-    folder = Folder(bucket)
-    folder.write("en-de.tsv", b"house\tHaus\n")
-    folder.write("corpus", b"large")
-    root = on_this_node(bucket, "en-de.tsv", "en-fr.tsv")
-    assert [path.name for path in root.iterdir()] == ["en-de.tsv"]
-    assert on_this_node("no/bucket") == Path("no/bucket")
-
-
-def test_a_removed_folder_is_gone_everywhere(bucket, node):
-    place = DiskFolder(bucket) / "step-1"
-    place.path.mkdir(parents=True)
-    (place.path / "listing").write_text("")
-    place.keep()
-    (place).remove(first="listing")
-    assert (place.names(), place.path.exists()) == ([], False)
-    place.remove(first="listing")  # nothing is there
-
-
-def test_a_folder_on_a_disk_is_its_own_copy(tmp_path):
-    place = DiskFolder(tmp_path) / "model"
-    place.path.mkdir()
-    (place.path / "a").write_text("a")
-    place.keep()
-    assert (place.fetch(), place.is_copy, place.names()) == (tmp_path / "model", False, ["a"])
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
-    place.remove()
-    assert not place.path.exists()
-
-
-@pytest.mark.parametrize("name", ["../evil", "x/../../evil", "x/ /y"])
-def test_a_name_in_a_bucket_does_not_lead_out_of_the_copy(bucket, node, server, name):
-    boto3.client("s3", endpoint_url=server).put_object(Bucket=bucket.split("/")[2], Key=f"work/{name}", Body=b"x")
-    with pytest.raises(StorageError, match=r"is no (file|folder)|cannot be"):
-        DiskFolder(bucket).fetch()
-
-
-def test_what_the_bucket_refuses_is_said_without_credentials(node, server):
-    place = DiskFolder("s3://no-such-bucket/x")
-    place.path.mkdir(parents=True)
-    (place.path / "a").write_text("a")
-    with pytest.raises(StorageError, match="cannot be kept") as refused:
-        place.keep()
-    assert SECRET not in str(refused.value)

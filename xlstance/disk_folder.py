@@ -7,6 +7,7 @@ what belongs into a bucket is written to this node's disk first and then kept, a
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,8 @@ class DiskFolder:
             try:
                 if first and self.exists(first):
                     self._folder.filesystem.delete_file(f"{self._folder.path}/{first}")
-                self._folder.filesystem.delete_dir_contents(self._folder.path, missing_dir_ok=True)
+                with suppress(FileNotFoundError):
+                    self._folder.filesystem.delete_dir(self._folder.path)
             except OSError as error:
                 raise StorageError(f"{self} cannot be removed: {str(error).splitlines()[0]}") from error
         shutil.rmtree(self.path, ignore_errors=True)

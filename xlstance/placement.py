@@ -3,34 +3,57 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from typing import Any
 
 from xlstance.errors import UserError
 
 _Nodes = Mapping[str, str]  # labels that a node must carry
-_NODES: ContextVar[tuple[_Nodes, _Nodes]] = ContextVar("nodes", default=({}, {}))
+_NODES: dict[str, _Nodes] = {"cpu": {}, "gpu": {}}  # of this process: threads that drive training see it too
 _PATIENCE = 15  # seconds that an autoscaler may call something infeasible before it is taken at its word
 
 
 @contextmanager
 def placed(cpu_nodes: _Nodes, gpu_nodes: _Nodes) -> Iterator[None]:
-    """Sends the workers of the stages in this block to certain nodes.
+    """Sends the workers that this process asks for within the block to certain nodes.
 
     Args:
         cpu_nodes: labels of the nodes for workers that ask for no GPU; empty: any.
         gpu_nodes: the same for those that do.
     """
-    before = _NODES.set((cpu_nodes, gpu_nodes))
+    before = dict(_NODES)
+    _NODES.update(cpu=cpu_nodes, gpu=gpu_nodes)
     try:
         yield
     finally:
-        _NODES.reset(before)
+        _NODES.update(before)
 
 
 def node_labels(gpus: float) -> dict[str, str]:
     """Labels of the nodes for workers that ask for so many GPUs each."""
-    cpu_nodes, gpu_nodes = _NODES.get()
-    return dict(gpu_nodes if gpus else cpu_nodes)
+    return dict(_NODES["gpu" if gpus else "cpu"])
+
+
+def room(bundle: Mapping[str, float], labels: Mapping[str, str]) -> int:
+    """How many workers the nodes that are there hold at once, other work aside.
+
+    Args:
+        bundle: what each worker needs, by resource.
+        labels: of the nodes that it may go to.
+    """
+    import ray
+
+    return sum(
+        min(int(node["Resources"].get(name, 0) // amount) for name, amount in bundle.items() if amount)
+        for node in ray.nodes()
+        if node["Alive"] and all(node.get("Labels", {}).get(name) == value for name, value in labels.items())
+    )
+
+
+def autoscales() -> bool:
+    """Whether an autoscaler adds nodes for what waits: then it reports, and every node is of a type that it knows."""
+    status = _cluster_status()
+    nodes = status.cluster_resource_state.node_states
+    return status.autoscaling_state.autoscaler_state_version > 0 and any(node.ray_node_type_name for node in nodes)
 
 
 def await_room(bundle: Mapping[str, float], labels: Mapping[str, str], wanted_by: str, wait_seconds: float) -> None:
@@ -58,7 +81,7 @@ def await_room(bundle: Mapping[str, float], labels: Mapping[str, str], wanted_by
             now = time.monotonic()
             refused_since = (refused_since or now) if _refused_by_autoscaler() else None
             lasting = refused_since is not None and now - refused_since > _PATIENCE
-            if lasting or (now - began > wait_seconds and not _fits_somewhere(asked, labels)):
+            if lasting or (now - began > wait_seconds and not room(asked, labels)):
                 raise UserError(
                     f"{wanted_by} needs nodes with {_words(asked, labels)}, and the cluster has none"
                     + (" nor can it add any" if lasting else f" (waited {wait_seconds:g} seconds)")
@@ -70,24 +93,18 @@ def await_room(bundle: Mapping[str, float], labels: Mapping[str, str], wanted_by
 
 def _refused_by_autoscaler() -> bool:
     """Whether the autoscaler says that some request of one node's size can never be met."""
+    return bool(_cluster_status().autoscaling_state.infeasible_gang_resource_requests)
+
+
+def _cluster_status() -> Any:
+    """What the autoscaler and the nodes last reported, a ``GetClusterStatusReply``."""
     import ray
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
     from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
 
     reply = GetClusterStatusReply()
     reply.ParseFromString(GcsClient(ray.get_runtime_context().gcs_address).get_cluster_status())
-    return bool(reply.autoscaling_state.infeasible_gang_resource_requests)
-
-
-def _fits_somewhere(asked: Mapping[str, float], labels: Mapping[str, str]) -> bool:
-    import ray
-
-    return any(
-        node["Alive"]
-        and all(node["Resources"].get(name, 0) >= amount for name, amount in asked.items())
-        and all(node.get("Labels", {}).get(name) == value for name, value in labels.items())
-        for node in ray.nodes()
-    )
+    return reply
 
 
 def _words(asked: Mapping[str, float], labels: Mapping[str, str]) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from local_cluster import Local
 
+from xlstance.cluster.local import RAY
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
@@ -95,7 +97,12 @@ def test_a_detached_job_is_joined(local):
 
 
 def test_ctrl_c_leaves_the_job_running(local):
-    job = local.start("submit", "augment", "--config", "tiny.yaml", "--output", "left")
+    # A shell's background ignores the signal, and what is started there would too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        job = local.start("submit", "augment", "--config", "tiny.yaml", "--output", "left")
+    finally:
+        signal.signal(signal.SIGINT, before)
     for line in job.stdout:
         if "submitted:" in line:
             break
@@ -132,7 +139,7 @@ def test_plain_ray_job_submit_works_beside_it(local):
     cluster = local.folder.read()
     exports = {"RAY_API_SERVER_ADDRESS": cluster.dashboard, "RAY_AUTH_TOKEN_PATH": str(local.folder.token)}
     done = subprocess.run(
-        ["ray", "job", "submit", "--", "python", "-c", "print('hel' + 'lo')"],
+        [RAY, "job", "submit", "--", "python", "-c", "print('hel' + 'lo')"],
         env={**local.environment, **exports, "RAY_AUTH_MODE": "token"},
         capture_output=True,
         text=True,

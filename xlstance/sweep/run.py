@@ -56,7 +56,7 @@ def run_sweep(settings: ExperimentSettings, sweep: SweepSettings, name: str) -> 
     deciding = _deciding(settings, sweep)
     root = open_root(Folder(settings.output) / "sweeps" / name, deciding, "a sweep")
     steps = arm_of(settings, sweep.arm).training(settings.training).steps
-    with ray_session(_cpus(settings, sweep)):
+    with ray_session(_cpus(settings, sweep), settings.cluster.cpu_nodes, settings.cluster.gpu_nodes):
         with stage(root, "shared stages"):
             benchmarks = publish_benchmarks(settings, root)
             shared, pool, data = share(settings, sweep, root, benchmarks)

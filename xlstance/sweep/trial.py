@@ -20,6 +20,7 @@ from xlstance.encoders import EncoderSettings
 from xlstance.errors import UserError
 from xlstance.experiment.progress import SLOW_POLL_SECONDS
 from xlstance.experiment.settings import ClusterSettings
+from xlstance.placement import node_labels
 from xlstance.sweep.development import Pool, measure
 from xlstance.sweep.preparation import Shared
 from xlstance.training.distributed import fit
@@ -149,7 +150,10 @@ def _measure(run: TrainingRun, shared: Shared, pool: Pool) -> dict[str, Any]:
         # Not in the trial's own share of the cluster, which is next to nothing.
         anywhere = PlacementGroupSchedulingStrategy(placement_group=None)
         task = ray.remote(measure).options(
-            num_cpus=cluster.cpus_per_worker, num_gpus=cluster.gpus_per_worker, scheduling_strategy=anywhere
+            num_cpus=cluster.cpus_per_worker,
+            num_gpus=cluster.gpus_per_worker,
+            scheduling_strategy=anywhere,
+            label_selector=node_labels(cluster.gpus_per_worker) or None,
         )
         found = ray.get(task.remote(encoder, pool, batch_tokens))
     summary = json.loads(run.place.read(SUMMARY))

@@ -7,19 +7,19 @@ nothing is restored from Tune's own files, which are pickles, and a finished tri
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from xlstance.errors import UserError
 from xlstance.experiment.settings import ClusterSettings
+from xlstance.placement import autoscales, await_room, placed, room
 from xlstance.progress import progress_bar
 from xlstance.session import missing_resources, on_one_machine
 from xlstance.storage import Folder
@@ -64,20 +64,19 @@ def run_trials(
     bundle = {"CPU": float(cluster.cpus_per_worker)}
     if cluster.gpus_per_worker:
         bundle["GPU"] = float(cluster.gpus_per_worker)
-    if on_one_machine() and (missing := missing_resources(bundle, cluster.workers, "a trial of the sweep")):
-        raise UserError(missing)
-    at_once = sweep.concurrency or _room(bundle, cluster.workers)
     alone = cluster.workers == 1
+    # Workers of a trial's own ask Ray themselves; what the trial held for them they could not have.
+    held = bundle if alone else _HARDLY_ANYTHING
+    labels = _labels(cluster, held.get("GPU", 0))
     trainable = tune.with_resources(
-        tune.with_parameters(run_trial, shared=shared, pool=pool),
-        # Workers of a trial's own ask Ray themselves; what the trial held for them they could not have.
-        tune.PlacementGroupFactory([bundle if alone else _HARDLY_ANYTHING]),
+        tune.with_parameters(_run_placed, shared=shared, pool=pool, cluster=cluster),
+        tune.PlacementGroupFactory([held], bundle_label_selector=[labels] if labels else None),
     )
     waiting = [trial for trial in journal.trials.values() if trial.state in ("begun", "lost")]
     for _ in range(_ROUNDS):
         if not waiting and propose(sweep, list(journal.trials.values())) == "over":
             return
-        scheduler = make_scheduler(sweep, steps)
+        at_once, scheduler = _at_once(sweep, cluster, bundle), make_scheduler(sweep, steps)
         with _quiet():
             tuner = tune.Tuner(
                 trainable,
@@ -94,7 +93,7 @@ def run_trials(
                 ),
                 run_config=tune.RunConfig(
                     name=time.strftime("tune-%Y%m%d-%H%M%S"),
-                    storage_path=str(root.local / "ray"),
+                    storage_path=(root / "ray").uri,
                     failure_config=tune.FailureConfig(max_failures=sweep.faults),
                     callbacks=[_Notes(sweep, journal)],
                     verbose=0,
@@ -218,12 +217,40 @@ class _Notes(tune.Callback):  # type: ignore[misc]
         self._bar.close()
 
 
-def _room(bundle: dict[str, float], workers: int) -> int:
-    """How many trials have processors of their own; on one machine not more than it really has."""
-    total = dict(ray.cluster_resources())
-    if on_one_machine():
-        total["CPU"] = min(total.get("CPU", 0.0), float(os.cpu_count() or 1))
-    return max(1, min(int(total.get(name, 0.0) // (each * workers)) for name, each in bundle.items()))
+def _labels(cluster: ClusterSettings, gpus: float) -> dict[str, str]:
+    """Of the nodes for a process that asks for so many GPUs."""
+    return cluster.gpu_nodes if gpus else cluster.cpu_nodes
+
+
+def _run_placed(config: dict[str, Any], shared: Shared, pool: Pool, cluster: ClusterSettings) -> None:
+    """Runs a trial, whose own workers go where the settings send them: its process knows nothing of the driver's."""
+    with placed(cluster.cpu_nodes, cluster.gpu_nodes):
+        run_trial(config, shared, pool)
+
+
+def _at_once(sweep: SweepSettings, cluster: ClusterSettings, bundle: Mapping[str, float]) -> int:
+    """How many trials are begun and not ended at a time.
+
+    Trials that train in their own process wait for room before they begin, and an autoscaler makes room for those that
+    wait; those that have workers of their own would begin, and wait for them in vain.
+
+    Raises:
+        UserError: if not even one has room.
+    """
+    if on_one_machine() and (missing := missing_resources(bundle, cluster.workers, "a trial of the sweep")):
+        raise UserError(missing)
+    labels = _labels(cluster, cluster.gpus_per_worker)
+    if not on_one_machine():
+        await_room(bundle, labels, "a trial of the sweep", cluster.wait_seconds)
+    here = max(1, room(bundle, labels) // cluster.workers)
+    if sweep.concurrency:
+        return sweep.concurrency if autoscales() else min(sweep.concurrency, here)
+    if on_one_machine():  # not more than it really has
+        return min(here, max(1, (os.cpu_count() or 1) // (cluster.cpus_per_worker * cluster.workers)))
+    if cluster.workers > 1 or not autoscales():
+        return here
+    # What the estimator asks for follows from what others reached: only its first points need not wait for those.
+    return max(here, min(size(sweep), sweep.search.first) if sweep.search.kind == "optuna" else size(sweep))
 
 
 @contextmanager
