@@ -1,5 +1,7 @@
 """Judgements and runs for other tools: ``trec/BENCHMARK/qrels.txt`` and ``ARM-SEED.run.gz`` in an output folder."""
 
+import gzip
+
 import numpy as np
 import pyarrow as pa
 
@@ -34,8 +36,8 @@ def write_trec_run(folder: Folder, name: str, run: pa.Table) -> None:
     Raises:
         DataError: if an id has white space.
     """
-    # Arrow's streams compress what is written under such a name.
-    folder.write(f"{name}.run.gz", format_run(_ties_apart(run), name, _HINDERED))
+    text = format_run(_ties_apart(run), name, _HINDERED)
+    folder.write(f"{name}.run.gz", gzip.compress(text, mtime=0))  # without the time: the same bytes each time
 
 
 def _ties_apart(run: pa.Table) -> pa.Table:
