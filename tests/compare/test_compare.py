@@ -212,9 +212,14 @@ def test_claims_go_over_the_union(tmp_path, out):
 
 
 def test_augmentation_is_asked_for_across_runs(tmp_path, out):
+    data = {
+        "augmentation": ["stance-mono"],
+        "sources": [{"name": "world", "format": "squad"}],
+        "augmentations": [{"of": ["world"], "stance": {"name": "stance-mono"}}],
+    }
     runs = [
         finish(tmp_path / "alone", {"hybrid": ("hybrid", 0.9)}, format="xl-stance"),
-        finish(tmp_path / "both", {"hybrid": ("hybrid", 0.1)}, format="xl-stance", augmentation=["stance-mono"]),
+        finish(tmp_path / "both", {"hybrid": ("hybrid", 0.1)}, format="xl-stance", **data),
     ]
     (claim,) = [claim for claim in compare_runs(runs, out)["claims"] if claim["name"] == "augmentation-helps"]
     assert (claim["arm"], claim["verdict"]) == ("both/hybrid", "supported")
