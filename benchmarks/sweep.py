@@ -45,9 +45,10 @@ def overhead(steps: int) -> dict[str, Any]:
             "space: [{setting: training.sampler.alpha, grid: [0.0, 0.25, 0.5, 1.0]}]\n"
             "seeds: [0, 1]\nconcurrency: 2\ntest: none\n"
         )
-        command = [sys.executable, str(ROOT / "jobs" / "sweep.py"), "--space", str(space), "--output", folder]
-        command += ["--config", str(ROOT / "jobs" / "configs" / "quickstart.yaml"), "--cluster.workers", "1"]
-        subprocess.run([*command, "--training.steps", str(steps)], check=True)
+        command = [sys.executable, str(ROOT / "jobs" / "sweep.py"), "--space", str(space)]
+        # The settings after the file: what comes later counts.
+        command += ["--config", str(ROOT / "jobs" / "configs" / "quickstart.yaml"), "--output", folder]
+        subprocess.run([*command, "--cluster.workers", "1", "--training.steps", str(steps)], check=True)
         root = Path(folder) / "sweeps" / "overhead"
         stages = [json.loads(line) for line in (root / "events.jsonl").read_text().splitlines()]
         wall = next(stage["seconds"] for stage in stages if stage["stage"] == "trials")
@@ -152,7 +153,7 @@ def standard_error(best: PointRuns, points: list[PointRuns], objective: Any) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=["overhead", "replay"])
-    parser.add_argument("--steps", type=int, default=600, help="overhead: of a trial")
+    parser.add_argument("--steps", type=int, default=1500, help="overhead: of a trial")
     parser.add_argument("--grid", type=Path, help="replay: folder of a finished sweep over a grid")
     parser.add_argument("--space", type=Path, default=ROOT / "tune_spaces" / "mixing_ratio_adaptive.yaml")
     given = parser.parse_args()
