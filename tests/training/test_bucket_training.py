@@ -56,6 +56,12 @@ def metrics_of(run):
     return run.place.read("metrics.jsonl").decode().splitlines() if run.place.exists("metrics.jsonl") else []
 
 
+def test_a_checkpoint_may_come_before_the_first_metrics(world, bucket, node, tmp_path):
+    remote = in_bucket(world.run(tmp_path / "run", log_every=100), bucket, world)
+    train(remote)
+    assert [json.loads(line)["step"] for line in metrics_of(remote)] == [6]
+
+
 class LostError(Exception):
     """Ends a run as a fault of its machine does."""
 

@@ -45,12 +45,12 @@ def publish_corpora(
 
 
 def _publish_source(source: Source, settings: ExperimentSettings, root: Folder) -> TrainingData:
-    folder, shards = root / "corpora" / source.name, settings.cluster.shards
+    folder, shards, data = root / "corpora" / source.name, settings.cluster.shards, settings.local_data
     world = settings.miniature if source.format == "miniature" else None
-    stamp = fingerprint(source, settings.seeds[0], shards, world, file_hashes(source, settings.local_data))
+    stamp = fingerprint(source, settings.seeds[0], shards, world, file_hashes(source, data))
     if not is_source_published(folder, stamp):
         bad = BadRows(source.on_bad_row)
-        stream = stream_source(source, settings.local_data, settings.seeds[0], settings.miniature, bad)
+        stream = stream_source(source, data, settings.seeds[0], settings.miniature, bad)
         publish_source(folder, stream, stamp, shards, lambda: {"notes": list(stream.notes())})
         publish_bad_rows(bad, folder, stamp)
     return published(folder, source.name, bitext=source.name in settings.bitext)
@@ -100,17 +100,17 @@ def publish_sources(settings: ExperimentSettings, root: Folder) -> dict[str, Tra
 
 def publish_benchmarks(settings: ExperimentSettings, root: Folder) -> dict[str, Folder]:
     """Reads every benchmark; returns their folders by name."""
-    folders = {}
+    folders, data = {}, settings.local_data
     for source in progress_bar(settings.benchmarks, desc="benchmarks", unit="set"):
         folder = folders[source.name] = root / "benchmarks" / source.name
         world = settings.miniature if source.format.startswith("miniature") else None
-        stamp = fingerprint(source, settings.cluster.shards, world, file_hashes(source, settings.local_data))
+        stamp = fingerprint(source, settings.cluster.shards, world, file_hashes(source, data))
         if all(is_published(folder / table, stamp) for table in ("queries", "passages", "qrels")):
             continue
         bad = BadRows(source.on_bad_row)
         publish_benchmark(
             folder,
-            stream_benchmark(source, settings.local_data, settings.miniature, bad),
+            stream_benchmark(source, data, settings.miniature, bad),
             stamp,
             settings.cluster.shards,
         )

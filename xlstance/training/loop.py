@@ -183,7 +183,7 @@ class _Loop:
         with together("the weights cannot be looked at"):
             if not weights_are_finite(self._engine):
                 raise self._diverged("the weights hold values that are not finite", batch)
-            if self._rank == 0:
+            if self._rank == 0 and (self._run.folder / METRICS).exists():
                 self._run.place.keep(METRICS)  # a run that goes on from here will not log these steps again
         self._checkpoints.save(self._engine, self._state.step, self._state.to_json())
         self._best.drop(self._state.best_step, self._checkpoints.steps())
